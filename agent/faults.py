@@ -1,0 +1,62 @@
+"""Fault codes and what the rest of the agent needs to raise and clear them. Sentences about them live in locale/."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+
+class FaultCode(StrEnum):
+    """A condition with beginning and end. The value is what people see and look up with `qushui help`."""
+
+    METER_NO_REPLY = "METER-NO-REPLY"
+    METER_BAD_CHECKSUM = "METER-BAD-CHECKSUM"
+    METER_WRONG_ADDRESS = "METER-WRONG-ADDRESS"
+    METER_MALFORMED = "METER-MALFORMED"
+    METER_REFUSED = "METER-REFUSED"
+    METER_BUSY = "METER-BUSY"
+    METER_READ_SPLIT = "METER-READ-SPLIT"
+    METER_VALUE_MISSING = "METER-VALUE-MISSING"
+    METER_OUT_OF_RANGE = "METER-OUT-OF-RANGE"
+    METER_NEGATIVE_DELTA = "METER-NEGATIVE-DELTA"
+    METER_SETTING_CHANGED = "METER-SETTING-CHANGED"
+    LINE_DOWN = "LINE-DOWN"
+    LINE_HELD = "LINE-HELD"
+    LINE_OVERBOOKED = "LINE-OVERBOOKED"
+    STORE_SLOW = "STORE-SLOW"
+    STORE_DAMAGED = "STORE-DAMAGED"
+    STORE_FULL = "STORE-FULL"
+    STORE_EVICTED = "STORE-EVICTED"
+    STORE_WRITE_FAILED = "STORE-WRITE-FAILED"
+    CLOCK_UNSET = "CLOCK-UNSET"
+    CLOCK_STEPPED = "CLOCK-STEPPED"
+    CONFIG_REFUSED = "CONFIG-REFUSED"
+    UPLINK_DOWN = "UPLINK-DOWN"
+    UPLINK_REFUSED = "UPLINK-REFUSED"
+    UPLINK_PARKED = "UPLINK-PARKED"
+    THREAD_RESTARTED = "THREAD-RESTARTED"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """A coded condition at a place (`meter/main-flow`, `line/rs485-1`, `uplink/cloud`, `store`, `clock`, `config`).
+
+    `evidence` holds what proves it, in keys with units (`sent_hex`, `received_hex`, `waited_s`), as text.
+    """
+
+    code: FaultCode
+    place: str
+    evidence: tuple[tuple[str, str], ...] = ()
+
+
+class FaultSink(Protocol):
+    """Where faults are raised and cleared. Raising an open fault again only counts it; clearing a closed one does nothing."""
+
+    def raised(self, code: FaultCode, place: str, **evidence: object) -> None:
+        """The condition holds at `place`."""
+        ...
+
+    def cleared(self, code: FaultCode, place: str) -> None:
+        """The condition no longer holds."""
+        ...

@@ -1,0 +1,69 @@
+"""The canonical quantities: the one waist between meters and platforms. Units follow from the quantity."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import MappingProxyType
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quantity:
+    """A physical meaning with its fixed unit. `counter`: only grows, until rollover or replacement."""
+
+    name: str
+    unit: str
+    zh: str
+    en: str
+    counter: bool = False
+
+
+STATUS = "status"  # the only quantity whose value is a set of named flags
+
+FLAGS = MappingProxyType({  # flag: (zh, en)
+    "empty_pipe": ("空管", "pipe empty"),
+    "no_signal": ("无信号", "no signal"),
+    "low_signal": ("信号低", "low signal"),
+    "poor_signal": ("信号差", "poor signal"),
+    "meter_fault": ("表计故障", "meter fault"),
+    "high_alarm": ("上限报警", "high alarm"),
+    "low_alarm": ("下限报警", "low alarm"),
+    "excitation_fault": ("励磁故障", "excitation fault"),
+    "gain_adjusting": ("增益调整中", "gain adjusting"),
+    "output_over_range": ("输出超量程", "output over range"),
+    "input_over_range": ("输入超量程", "input over range"),
+    "memory_fault": ("存储器故障", "memory fault"),
+    "clock_fault": ("时钟故障", "clock fault"),
+    "temperature_fault": ("测温回路故障", "temperature circuit fault"),
+    "error_pending": ("有未处理故障", "error pending"),
+    "zero_adjusting": ("零点调整中", "zero adjusting"),
+    "totalizer_held": ("累计停止", "totalizer held"),
+    "battery_low": ("电池电压低", "battery low"),
+    "reverse_flow": ("反向流", "reverse flow"),
+})
+
+_ALL = (
+    Quantity(name="volume_forward", unit="m3", zh="正向累计水量", en="forward volume", counter=True),
+    Quantity(name="volume_reverse", unit="m3", zh="反向累计水量", en="reverse volume", counter=True),
+    Quantity(name="volume_net", unit="m3", zh="净累计水量", en="net volume"),
+    Quantity(name="flow_rate", unit="m3/h", zh="瞬时流量", en="flow rate"),
+    Quantity(name="velocity", unit="m/s", zh="流速", en="velocity"),
+    Quantity(name="energy_import", unit="kWh", zh="正向有功电能", en="imported energy", counter=True),
+    Quantity(name="energy_export", unit="kWh", zh="反向有功电能", en="exported energy", counter=True),
+    Quantity(name="power", unit="kW", zh="有功功率", en="active power"),
+    Quantity(name="voltage_a", unit="V", zh="A 相电压", en="voltage, phase A"),
+    Quantity(name="voltage_b", unit="V", zh="B 相电压", en="voltage, phase B"),
+    Quantity(name="voltage_c", unit="V", zh="C 相电压", en="voltage, phase C"),
+    Quantity(name="current_a", unit="A", zh="A 相电流", en="current, phase A"),
+    Quantity(name="current_b", unit="A", zh="B 相电流", en="current, phase B"),
+    Quantity(name="current_c", unit="A", zh="C 相电流", en="current, phase C"),
+    Quantity(name="frequency", unit="Hz", zh="频率", en="frequency"),
+    Quantity(name="power_factor", unit="", zh="功率因数", en="power factor"),
+    Quantity(name="pressure", unit="kPa", zh="压力", en="pressure"),
+    Quantity(name="level", unit="m", zh="水位", en="water level above datum"),
+    Quantity(name="depth_to_water", unit="m", zh="埋深", en="depth to water"),
+    Quantity(name="temperature", unit="°C", zh="温度", en="temperature"),
+    Quantity(name="supply_voltage", unit="V", zh="电源电压", en="supply voltage"),
+    Quantity(name=STATUS, unit="", zh="状态", en="status"),
+)
+
+QUANTITIES = MappingProxyType({quantity.name: quantity for quantity in _ALL})
