@@ -146,7 +146,7 @@ class Ask(Protocol):
         ...
 
     def parts(self) -> tuple[Ask, ...]:
-        """Narrower asks for the same items, without what lies between them; itself alone when it is as narrow as can be."""
+        """Narrower asks for the same items, without what lies between; itself alone when nothing is left to cut."""
         ...
 
 

@@ -1,0 +1,387 @@
+"""Modbus RTU, TCP and RTU over TCP: plans reads, recognises their answers, answers as a meter.
+
+Strategy: `plan` merges fields into reads by what a request and a register cost on this line (dynamic programme over the
+sorted fields). An RTU exchange looks for *its* header (device, function, byte count) anywhere in what arrived and takes
+the frame only when the CRC fits; so leading noise costs nothing and no other answer passes. A TCP exchange drops frames
+of other transactions and is strict with its own. The PDUs are pymodbus's; finding, counting and checking are ours,
+because its framers do not compare count and function with the request.
+
+Source: Modbus application protocol V1.1b3 (6.1–6.4, 7); Modbus over serial line V1.02 (2.5.1); Modbus messaging on
+TCP/IP V1.0b (3.1.3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from pymodbus.pdu import ModbusPDU
+from pymodbus.pdu.bit_message import ReadCoilsRequest, ReadDiscreteInputsRequest
+from pymodbus.pdu.register_message import ReadHoldingRegistersRequest, ReadInputRegistersRequest
+
+from drivers.contract import (
+    NEED_DATA,
+    BadChecksum,
+    Malformed,
+    NeedData,
+    RawValue,
+    Refused,
+    Reply,
+    SpecError,
+    WireCost,
+    WireError,
+    WrongAddress,
+)
+from drivers.modbus_item import BIT_TABLES, ModbusItem, modbus_item
+from drivers.modbus_meter import answer_pdu, request_pdu_size
+from drivers.octets import crc16, has_sound_crc
+
+_REQUESTS: Mapping[str, type[ModbusPDU]] = {
+    "coil": ReadCoilsRequest,
+    "discrete": ReadDiscreteInputsRequest,
+    "holding": ReadHoldingRegistersRequest,
+    "input": ReadInputRegistersRequest,
+}
+EXCEPTION_BIT = 0x80  # application protocol 7: function code with its most significant bit set
+EXCEPTION_SIZE = 5  # device, function, code, CRC
+MBAP_SIZE = 7  # TCP/IP 3.1.3: transaction, protocol, length, unit
+_MAX_MBAP_LENGTH = 254  # unit + PDU of at most 253 bytes (application protocol 4.1)
+_MAX_REGISTERS = 125  # application protocol 6.3
+_MAX_BITS = 2000  # application protocol 6.1
+_LAST_RTU_ADDRESS = 247  # serial line 2.2
+_LAST_TCP_UNIT = 255
+
+EXCEPTIONS = {  # application protocol 7
+    1: "illegal function",
+    2: "illegal data address",
+    3: "illegal data value",
+    4: "server device failure",
+    5: "acknowledge",
+    6: "server device busy",
+    8: "memory parity error",
+    10: "gateway path unavailable",
+    11: "gateway target device failed to respond",
+}
+LATER = frozenset({5, 6})  # the meter is there and asks for time
+NOT_THERE = frozenset({10, 11})  # the gateway speaks for a meter that did not answer
+
+
+@dataclass(frozen=True)
+class ModbusAsk:
+    """One planned read of `size` registers (or bits) from `start`; `units` are the bundles it serves."""
+
+    framing: str
+    address: int
+    table: str
+    start: int
+    size: int
+    units: tuple[tuple[ModbusItem, ...], ...]
+
+    @cached_property
+    def items(self) -> tuple[ModbusItem, ...]:
+        """What it reads, in the order of the reply's values."""
+        return tuple(item for unit in self.units for item in unit)
+
+    @cached_property
+    def function(self) -> int:
+        """The function code."""
+        return int(_REQUESTS[self.table].function_code)
+
+    @cached_property
+    def data_size(self) -> int:
+        """Bytes of register or bit data in the reply."""
+        return (self.size + 7) // 8 if self.table in BIT_TABLES else 2 * self.size
+
+    @cached_property
+    def _pdu(self) -> bytes:
+        request = _REQUESTS[self.table](address=self.start, count=self.size, dev_id=self.address)
+        return bytes([self.function]) + request.encode()
+
+    @cached_property
+    def _rtu_request(self) -> bytes:
+        frame = bytes([self.address]) + self._pdu
+        return frame + crc16(frame)
+
+    @property
+    def request_size(self) -> int:
+        """Bytes of the request on the wire."""
+        return len(self._rtu_request) if self.framing == "rtu" else MBAP_SIZE + len(self._pdu)
+
+    @property
+    def reply_size(self) -> int:
+        """Bytes of the expected reply on the wire."""
+        return self.data_size + (5 if self.framing == "rtu" else MBAP_SIZE + 2)
+
+    def begin(self, number: int) -> RtuExchange | TcpExchange:
+        """A new exchange; `number` modulo 65536 is the transaction number (TCP only)."""
+        if self.framing == "rtu":
+            return RtuExchange(self, self._rtu_request)
+        head = (number & 0xFFFF).to_bytes(2, "big") + b"\0\0" + (len(self._pdu) + 1).to_bytes(2, "big")
+        return TcpExchange(self, head + bytes([self.address]) + self._pdu)
+
+    def parts(self) -> tuple[ModbusAsk, ...]:
+        """Without the registers between the fields; a read that bridges nothing is halved."""
+        runs: list[list[tuple[ModbusItem, ...]]] = []
+        end = -1
+        for unit in self.units:
+            if _start(unit) > end or not runs:
+                runs.append([])
+            runs[-1].append(unit)
+            end = max(end, _end(unit))
+        if len(runs) == 1 and len(self.units) > 1:
+            half = len(self.units) // 2
+            runs = [list(self.units[:half]), list(self.units[half:])]
+        return tuple(_ask(self.framing, self.address, tuple(run)) for run in runs)
+
+    def values(self, data: bytes) -> tuple[RawValue, ...]:
+        """The raw values of all items from the reply's data bytes."""
+        if self.table in BIT_TABLES:
+            at = [item.register - self.start for item in self.items]
+            return tuple(
+                item.decode(bytes([data[bit // 8] >> bit % 8 & 1])) for item, bit in zip(self.items, at, strict=True)
+            )
+        return tuple(item.decode(data[low:high]) for item, low, high in self._cuts)
+
+    @cached_property
+    def _cuts(self) -> tuple[tuple[ModbusItem, int, int], ...]:
+        return tuple((item, 2 * (item.register - self.start), 2 * (item.end - self.start)) for item in self.items)
+
+
+def _ask(framing: str, address: int, units: tuple[tuple[ModbusItem, ...], ...], *, even: bool = False) -> ModbusAsk:
+    start = min(_start(unit) for unit in units)
+    end = max(_end(unit) for unit in units)
+    if even:
+        start, end = start - start % 2, end + end % 2
+    return ModbusAsk(framing, address, units[0][0].table, start, end - start, units)
+
+
+def _start(unit: tuple[ModbusItem, ...]) -> int:
+    return min(item.register for item in unit)
+
+
+def _end(unit: tuple[ModbusItem, ...]) -> int:
+    return max(item.end for item in unit)
+
+
+class RtuExchange:
+    """One RTU question. The frame is found behind any noise; what is not ours is never taken."""
+
+    def __init__(self, ask: ModbusAsk, request: bytes) -> None:
+        self.request = request
+        self._ask = ask
+        self._header = bytes([ask.address, ask.function, ask.data_size])
+        self._refusal = bytes([ask.address, ask.function | EXCEPTION_BIT])
+        self._size = ask.data_size + 5
+        self._buffer = b""
+
+    @property
+    def want(self) -> int:
+        """Bytes in total after which asking again makes sense."""
+        buffer = self._buffer
+        if not buffer:
+            return self._size
+        for at in range(len(buffer)):
+            size = self._size_at(at)
+            if size is not None and at + size > len(buffer):
+                return at + size
+        return len(buffer) + 1
+
+    def _size_at(self, at: int) -> int | None:
+        """The size of our frame if it may begin at `at`; None when it cannot."""
+        head = self._buffer[at : at + 3]
+        if self._header.startswith(head):
+            return self._size
+        if len(head) > 1 and head[:2] == self._refusal:
+            return EXCEPTION_SIZE
+        return None
+
+    def receive(self, data: bytes) -> Reply | NeedData:
+        """Our frame if it is complete and sound. Raises Refused for a sound exception frame of ours."""
+        self._buffer += data
+        for at in range(len(self._buffer)):
+            size = self._size_at(at)
+            if size is None or at + size > len(self._buffer):
+                continue
+            frame = self._buffer[at : at + size]
+            if not has_sound_crc(frame):
+                continue
+            if size == EXCEPTION_SIZE and frame[1] & EXCEPTION_BIT:
+                raise _refused(frame[2], self._buffer)
+            return Reply(self._ask.values(frame[3:-2]), frame)
+        return NEED_DATA
+
+    def end(self) -> WireError | None:
+        """What the bytes prove at the deadline."""
+        buffer = self._buffer
+        if not buffer:
+            return None
+        for at in range(len(buffer)):
+            foreign = self._foreign_at(at)
+            if foreign is not None:
+                return foreign
+        if any((size := self._size_at(at)) is not None and at + size <= len(buffer) for at in range(len(buffer))):
+            return BadChecksum("frame of the right shape, CRC does not fit", buffer)
+        if len(buffer) >= self._size:
+            return BadChecksum(f"{len(buffer)} bytes, no sound frame among them", buffer)
+        return Malformed(f"{len(buffer)} of {self._size} bytes", buffer)
+
+    def _foreign_at(self, at: int) -> WireError | None:
+        """A sound frame at `at` that is not the answer to this request."""
+        buffer = self._buffer[at:]
+        if len(buffer) < EXCEPTION_SIZE:
+            return None
+        size = EXCEPTION_SIZE if buffer[1] & EXCEPTION_BIT else 5 + buffer[2]
+        for length in {size, len(self.request)}:
+            frame = buffer[:length]
+            if len(frame) == length and has_sound_crc(frame):
+                if frame == self.request:
+                    return Malformed("our own request came back: the adapter echoes", self._buffer)
+                if frame[0] != self._ask.address:
+                    return WrongAddress(f"address {frame[0]} answered, {self._ask.address} was asked", self._buffer)
+                return Malformed(
+                    f"function {frame[1]} with {frame[2]} bytes, expected {self._ask.function} with {self._header[2]}",
+                    self._buffer,
+                )
+        return None
+
+
+class TcpExchange:
+    """One Modbus TCP question. Frames of other transactions are dropped; the stream itself must stay sound."""
+
+    def __init__(self, ask: ModbusAsk, request: bytes) -> None:
+        self.request = request
+        self._ask = ask
+        self._size = ask.data_size + MBAP_SIZE + 2
+        self._buffer = b""
+        self._dropped = b""
+
+    @property
+    def want(self) -> int:
+        """Bytes in total after which asking again makes sense."""
+        return len(self._dropped) + (self._size if not self._buffer else self._frame_size() or MBAP_SIZE)
+
+    def _frame_size(self) -> int | None:
+        buffer = self._buffer
+        if len(buffer) < MBAP_SIZE - 1:
+            return None
+        length = int.from_bytes(buffer[4:6], "big")
+        if buffer[2:4] != b"\0\0" or not 2 <= length <= _MAX_MBAP_LENGTH:  # noqa: PLR2004 - unit and function at least
+            raise Malformed("no Modbus TCP header: is this RTU behind a transparent gateway?", self._dropped + buffer)
+        return MBAP_SIZE - 1 + length
+
+    def receive(self, data: bytes) -> Reply | NeedData:
+        """Our frame when it is complete. Raises WireError as soon as the stream or our frame is wrong."""
+        self._buffer += data
+        while (size := self._frame_size()) is not None and len(self._buffer) >= size:
+            frame, self._buffer = self._buffer[:size], self._buffer[size:]
+            if frame[:2] == self.request[:2]:
+                return self._checked(frame)
+            self._dropped += frame  # an answer to an earlier request
+        return NEED_DATA
+
+    def _checked(self, frame: bytes) -> Reply:
+        unit, function = frame[6], frame[7]
+        if unit != self._ask.address:
+            raise WrongAddress(f"unit {unit} answered, {self._ask.address} was asked", frame)
+        if function == self._ask.function | EXCEPTION_BIT and len(frame) == MBAP_SIZE + 2:
+            raise _refused(frame[8], frame)
+        if function != self._ask.function or len(frame) != self._size or frame[8] != self._ask.data_size:
+            got = frame[8] if len(frame) > MBAP_SIZE + 1 else 0
+            expected = f"expected {self._ask.function} with {self._ask.data_size}"
+            raise Malformed(f"function {function} with {got} bytes, {expected}", frame)
+        return Reply(self._ask.values(frame[9:]), frame)
+
+    def end(self) -> WireError | None:
+        """What the bytes prove at the deadline; late answers to earlier requests prove nothing."""
+        if self._buffer:
+            return Malformed(f"{len(self._buffer)} of {self._size} bytes", self._dropped + self._buffer)
+        return None
+
+
+def _refused(code: int, received: bytes) -> Refused:
+    return Refused(code, f"exception {code}: {EXCEPTIONS.get(code, 'unknown')}", received)
+
+
+class ModbusDriver:
+    """Modbus bound to a framing ("rtu", also behind a transparent TCP gateway, or "tcp") and to the line's costs."""
+
+    def __init__(self, *, framing: str = "rtu", cost: WireCost | None = None) -> None:
+        self._framing = framing
+        self._cost = cost or WireCost()
+
+    def item(self, spec: Mapping[str, Any]) -> ModbusItem:
+        """Checks table, register, type, order, bits, missing of a profile entry. Raises SpecError."""
+        return modbus_item(spec)
+
+    def plan(
+        self, address: str, bundles: Sequence[Sequence[ModbusItem]], limits: Mapping[str, Any]
+    ) -> tuple[ModbusAsk, ...]:
+        """The cheapest reads that cover all bundles. Raises SpecError (address, or a bundle too wide for one read)."""
+        unit = self._unit(address)
+        even = bool(limits.get("even", False))
+        asks: list[ModbusAsk] = []
+        for table in _REQUESTS:
+            units = sorted(
+                {tuple(dict.fromkeys(b)) for b in bundles if b[0].table == table}, key=lambda u: (_start(u), _end(u))
+            )
+            most = _MAX_BITS if table in BIT_TABLES else int(limits.get("max_registers", _MAX_REGISTERS))
+            gap = int(limits.get("max_gap", most))
+            for group in self._grouped(units, most, gap):
+                ask = _ask(self._framing, unit, tuple(group), even=even)
+                if ask.size > most or {item.table for item in ask.items} != {table}:
+                    raise SpecError("sum", "spec.too-wide", value=str(ask.size), limit=str(most))
+                asks.append(ask)
+        return tuple(asks)
+
+    def _unit(self, address: str) -> int:
+        low, high = (1, _LAST_RTU_ADDRESS) if self._framing == "rtu" else (0, _LAST_TCP_UNIT)
+        if not (address.isascii() and address.isdigit() and low <= int(address) <= high):
+            raise SpecError("address", "spec.address", value=address, limit=f"{low}…{high}")
+        return int(address)
+
+    def _grouped(
+        self, units: Sequence[tuple[ModbusItem, ...]], most: int, gap: int
+    ) -> list[Sequence[tuple[ModbusItem, ...]]]:
+        """Cheapest cut of the sorted units into reads: best[n] is the least cost of the first n."""
+        best: list[tuple[float, int]] = [(0.0, 0)]
+        for last in range(1, len(units) + 1):
+            candidates: list[tuple[float, int]] = []
+            start, end = _start(units[last - 1]), 0
+            for first in range(last - 1, -1, -1):
+                if start - _end(units[first]) > gap and first < last - 1:
+                    break
+                start, end = min(start, _start(units[first])), max(end, _end(units[first]))
+                if end - start > most and first < last - 1:
+                    break
+                price = self._cost.request_s + self._cost.register_s * (end - start)
+                candidates.append((best[first][0] + price, first))
+            best.append(min(candidates))
+        groups: list[Sequence[tuple[ModbusItem, ...]]] = []
+        last = len(units)
+        while last:
+            groups.insert(0, units[best[last][1] : last])
+            last = best[last][1]
+        return groups
+
+    def request_size(self, head: bytes) -> int | None:
+        """Meter's side: length of the request that begins with `head`; None while it cannot be known."""
+        if self._framing == "rtu":
+            size = request_pdu_size(head[1:])
+            return None if size is None else size + 3
+        return None if len(head) < MBAP_SIZE else MBAP_SIZE - 1 + int.from_bytes(head[4:6], "big")
+
+    def answer(self, request: bytes, memory: Mapping[str, Any]) -> bytes:
+        """Meter's side: the reply of the meter addressed in `memory`, b"" when none answers (also to a bad CRC)."""
+        if self._framing == "rtu":
+            image = memory.get(str(request[0])) if has_sound_crc(request) else None
+            if image is None:
+                return b""
+            reply = request[:1] + answer_pdu(request[1:-2], image)
+            return reply + crc16(reply)
+        image = memory.get(str(request[6])) if len(request) > MBAP_SIZE else None
+        if image is None:
+            return b""
+        pdu = answer_pdu(request[MBAP_SIZE:], image)
+        return request[:4] + (len(pdu) + 1).to_bytes(2, "big") + request[6:7] + pdu
