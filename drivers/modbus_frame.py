@@ -114,7 +114,7 @@ def _why_unsound(frame: bytes) -> FrameError:
     expected, received = crc16(frame[:-2]), frame[-2:]
     if received == expected[::-1]:
         return FrameError("checksum_swapped", expected=_hex(expected), received=_hex(received))
-    if len(frame) >= _TCP_LEAST and frame[2:4] == b"\0\0" and int.from_bytes(frame[4:6], "big") == len(frame) - 6:
+    if _is_sound_tcp(frame):
         return FrameError("looks_like_tcp")
     for size in range(len(frame) - 1, _RTU_LEAST, -1):
         if has_sound_crc(frame[:size]):
@@ -126,6 +126,16 @@ def _why_unsound(frame: bytes) -> FrameError:
     if announced is not None and announced > len(frame) and len(frame) != 8:  # noqa: PLR2004 - eight bytes are a request
         return FrameError("cut", size=len(frame), expected=announced)
     return FrameError("checksum", expected=_hex(expected), received=_hex(received))
+
+
+def _is_sound_tcp(frame: bytes) -> bool:
+    if len(frame) <= _TCP_LEAST:  # shorter than any real message: every RTU read of two registers from 0 would fit
+        return False
+    try:
+        decode_tcp(frame)
+    except (FrameError, DirectionNeeded) as doubt:
+        return isinstance(doubt, DirectionNeeded)
+    return True
 
 
 def _decode_body(address: int, pdu: bytes, direction: Direction | None) -> Frame:

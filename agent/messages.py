@@ -1,0 +1,171 @@
+"""Every sentence a person reads, by key, in Chinese and English.
+
+Strategy: `locale/LANG.yaml` and the fragments `locale/parts/*.LANG.yaml` are nested mappings; a key is the path with
+dots. A file is read when the first key that an earlier file does not have is asked for, so that a daemon, which only
+logs, reads none, and a verb that finds no fault reads no advice. A sentence that is missing shows its key and
+arguments: explaining a failure must never fail itself (a test keeps both languages complete).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import resources
+from importlib.resources.abc import Traversable
+
+from agent import page
+from agent.quantities import FLAGS, QUANTITIES
+
+LANGUAGES = ("zh", "en")
+_DEFAULT = "zh"
+_VARIABLES = ("LC_ALL", "LC_MESSAGES", "LANG")  # POSIX 8.2: in this order
+_BARE_CONSOLE = "linux"  # TERM of a Linux console, whose fonts have no Chinese
+
+Sentence = str | tuple[str, ...]
+
+
+def language_of(environ: Mapping[str, str]) -> str:
+    """The language for a person with this environment: `zh` or `en`."""
+    if environ.get("TERM") == _BARE_CONSOLE:
+        return "en"
+    spoken = next((environ[name] for name in _VARIABLES if environ.get(name)), "")[:2].lower()
+    return spoken if spoken in LANGUAGES else _DEFAULT
+
+
+class Messages:
+    """The sentences of one language, and the columns of the page they are read on."""
+
+    def __init__(self, lang: str, *, width: int = page.WIDTH) -> None:
+        if lang not in LANGUAGES:
+            raise ValueError(f"no such language: {lang}")
+        self.lang = lang
+        self.width = width
+        self._sentences: dict[str, Sentence] = {}
+        self._unread: Iterator[Traversable] = _files(lang)
+
+    def text(self, key: str, **arguments: object) -> str:
+        """The sentence `key`, its placeholders filled."""
+        sentence = self._find(key)
+        if sentence is None:
+            return " ".join([key, *(f"{name}={value}" for name, value in arguments.items())])
+        return _filled(sentence if isinstance(sentence, str) else "\n".join(sentence), arguments)
+
+    def texts(self, key: str, **arguments: object) -> tuple[str, ...]:
+        """The list of sentences `key`, filled; empty when there is none."""
+        sentence = self._find(key)
+        if sentence is None:
+            return ()
+        return tuple(_filled(each, arguments) for each in ((sentence,) if isinstance(sentence, str) else sentence))
+
+    def has(self, key: str) -> bool:
+        """Whether there is such a sentence."""
+        return self._find(key) is not None
+
+    def keys(self) -> frozenset[str]:
+        """All keys of this language."""
+        self._find("")
+        return frozenset(self._sentences)
+
+    def quantity(self, name: str) -> str:
+        """The title of a quantity; its name where it is none of ours."""
+        known = QUANTITIES.get(name)
+        return name if known is None else known.zh if self.lang == "zh" else known.en
+
+    def flag(self, name: str) -> str:
+        """The title of a status flag; its name where it is none of ours."""
+        titles = FLAGS.get(name)
+        return name if titles is None else titles[self.lang != "zh"]
+
+    def reason(self, word: str) -> str:
+        """Why a reading is not GOOD, in a few words."""
+        return self.text(f"reason.{word}") if self.has(f"reason.{word}") else word
+
+    def _find(self, key: str) -> Sentence | None:
+        while key not in self._sentences:
+            following = next(self._unread, None)
+            if following is None:
+                return None
+            self._sentences.update(_read(following))
+        return self._sentences[key]
+
+
+def fault_text(messages: Messages, code: str, place: str, evidence: Mapping[str, object]) -> str:
+    """A fault as a person needs it: code and place, what happened, the evidence, likely causes in order, what to type.
+
+    `place` is as in `Fault.place`; sentences may use its `{name}` and everything in `evidence`. Lines are at most
+    `messages.width` columns wherever a break is possible.
+    """
+    width = messages.width
+    arguments = {"name": place.partition("/")[2] or place, "place": place, **evidence}
+    sections = {
+        "evidence": evidence_lines(messages, evidence),
+        "likely": [f"{at}. {cause}" for at, cause in enumerate(messages.texts(f"fault.{code}.likely", **arguments), 1)],
+        "try": messages.texts(f"fault.{code}.try", **arguments),
+    }
+    labels = {section: messages.text(f"fault.{section}") for section in sections}
+    column = 4 + max(page.width_of(label) for label in labels.values())
+    lines = [f"{code}  {place_text(messages, place)}"]
+    for part in ("title", "what"):
+        lines += [f"  {line}" for line in page.wrapped(messages.text(f"fault.{code}.{part}", **arguments), width - 2)]
+    for section, texts in sections.items():
+        for at, text in enumerate(texts):
+            label = "" if at else labels[section]
+            lines += page.labelled(label, text, indent=2, column=column, width=width)
+    return "\n".join(lines)
+
+
+def place_text(messages: Messages, place: str) -> str:
+    """A fault's place in words: `meter/main-flow` becomes `meter main-flow`."""
+    kind, _, name = place.partition("/")
+    word = messages.text(f"place.{kind}") if messages.has(f"place.{kind}") else kind
+    return f"{word} {name}".rstrip()
+
+
+def evidence_lines(messages: Messages, evidence: Mapping[str, object]) -> list[str]:
+    """What proves a fault, one line each: its title (the bare key where there is none), and hex in pairs."""
+    lines = []
+    for key, value in evidence.items():
+        title = messages.text(f"evidence.{key}") if messages.has(f"evidence.{key}") else key
+        text = page.spaced_hex(str(value)) if key.endswith("_hex") else str(value)
+        lines.append(f"{title} {text or messages.text('evidence.nothing')}")
+    return lines
+
+
+def _files(lang: str) -> Iterator[Traversable]:
+    locale = resources.files("agent") / "locale"
+    yield locale / f"{lang}.yaml"
+    parts = locale / "parts"
+    if parts.is_dir():
+        yield from sorted((each for each in parts.iterdir() if each.name.endswith(f".{lang}.yaml")), key=str)
+
+
+def _read(file: Traversable) -> dict[str, Sentence]:
+    import yaml  # noqa: PLC0415 - the daemon only logs
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # no libyaml on 32-bit boards
+    return dict(_flat(yaml.load(file.read_text(encoding="utf-8"), Loader=loader), ""))  # noqa: S506 - both are safe
+
+
+def _flat(node: object, path: str) -> Iterator[tuple[str, Sentence]]:
+    match node:
+        case Mapping():
+            for key, value in node.items():
+                yield from _flat(value, f"{path}.{key}" if path else str(key))
+        case str():
+            yield path, node.strip()
+        case Sequence():
+            yield path, tuple(str(each).strip() for each in node)
+        case None:
+            return
+        case _:
+            raise TypeError(f"locale key {path}: quote the value {node!r}")
+
+
+class _Shown(dict[str, object]):
+    """Arguments of a sentence; one that is missing shows its name."""
+
+    def __missing__(self, key: str) -> str:
+        return "{" + key + "}"
+
+
+def _filled(sentence: str, arguments: Mapping[str, object]) -> str:
+    return sentence.format_map(_Shown(arguments))
