@@ -1,0 +1,159 @@
+"""What the configuration and the profiles say, as plain frozen data: named, resolved, in units. Pure.
+
+`config.py` and `profiles.py` make these from YAML; whoever only uses them needs neither YAML nor pydantic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import time
+from typing import Any
+
+from agent.entries import Entry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameTest:
+    """Frames and what they must decode to. `origin` is `captured` (the note says where) or `constructed` by hand."""
+
+    exchanges: tuple[tuple[bytes, bytes], ...]
+    expect: Mapping[str, str | tuple[str, ...] | None]
+    origin: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SerialSettings:
+    """How a meter is spoken to on a serial port: baud, parity (`none even odd`), stop bits."""
+
+    baud: int = 9600
+    parity: str = "none"
+    stop_bits: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """A model of meter. `tested` is `document`, `captured` or `field`; `version` is 8 hex of its content's SHA-256.
+
+    `line` is what the maker ships; `silence_ms` is added to the protocol's own silence; `limits` are for `Driver.plan`.
+    """
+
+    name: str
+    title: Mapping[str, str]
+    source: str
+    tested: str
+    protocol: str
+    line: SerialSettings
+    silence_ms: int
+    limits: Mapping[str, Any]
+    entries: tuple[Entry, ...]
+    tests: tuple[FrameTest, ...]
+    version: str
+    text: str = field(repr=False)
+
+    def entry(self, quantity: str) -> Entry | None:
+        """The entry of that quantity."""
+        return next((entry for entry in self.entries if entry.quantity == quantity), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Station:
+    """Who we are: `id` in topics, `name` for people, IANA `timezone`, and when the water day begins there."""
+
+    id: str
+    name: str
+    timezone: str
+    day_start: time
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreSettings:
+    """Where readings are kept, how long (s), and the limits of the database and of the free disk (bytes)."""
+
+    path: str
+    keep_s: int
+    max_size: int
+    free_disk: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockSettings:
+    """Whose word on the time is taken: `ntp`, `rtc` or `host`."""
+
+    trust: str
+
+
+@dataclass(frozen=True, slots=True)
+class TcpAddress:
+    """Host name or IP address, and port."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineSettings:
+    """One serial `port` or one `tcp` endpoint, exactly one of them. `framing` is `rtu` or `tcp`.
+
+    `baud`, `parity`, `stop_bits` are the line's own; each meter carries what holds for it. `silence_ms` is added to
+    the protocol's silence for every meter.
+    """
+
+    name: str
+    port: str | None
+    tcp: TcpAddress | None
+    framing: str
+    baud: int
+    parity: str
+    stop_bits: int
+    echo: bool
+    rs485: bool
+    timeout_s: float
+    silence_ms: int
+
+    @property
+    def place(self) -> str:
+        """The device path or `host:port`."""
+        return self.port if self.port is not None else str(self.tcp)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeterSettings:
+    """A meter on a line. `baud`, `parity`, `stop_bits`, `silence_ms` are resolved: the meter's own, else the line's,
+    else the profile's. `quantities` are those to read, in the profile's order.
+    """
+
+    name: str
+    line: str
+    profile: str
+    address: str
+    poll_ms: int
+    baud: int
+    parity: str
+    stop_bits: int
+    silence_ms: int
+    quantities: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """A configuration that passed every check. `profiles` holds those that the meters name; `text` is the file."""
+
+    station: Station
+    store: StoreSettings
+    clock: ClockSettings
+    lines: Mapping[str, LineSettings]
+    meters: Mapping[str, MeterSettings]
+    uplinks: Mapping[str, Any]
+    profiles: Mapping[str, Profile]
+    text: str = field(repr=False)
+
+    def entries(self, meter: str) -> tuple[Entry, ...]:
+        """The profile entries that are read from this meter."""
+        settings = self.meters[meter]
+        entries = self.profiles[settings.profile].entries
+        return tuple(entry for entry in entries if entry.quantity in settings.quantities)
