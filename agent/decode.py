@@ -1,0 +1,104 @@
+"""Raw values to quantities: exact decimals, or no value and the reason. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Context, Decimal, localcontext
+from typing import Any
+
+from agent.entries import Entry, Factor, FlagTest
+from agent.model import Reason, Value
+from drivers.contract import NoValue, RawValue
+
+_EXACT = Context(prec=60)  # digits: a 64-bit total times two unit factors stays exact
+_LARGEST_POWER = 12  # a live exponent beyond this is no meter's
+
+Missing = NoValue | Reason
+Raws = Mapping[Any, RawValue | Reason]
+"""Item to its raw value, or to the reason why its request gave none."""
+
+
+def flag_names(entries: Sequence[Entry]) -> tuple[str, ...]:
+    """The flags a status value can have, in the order of their first mention: bit 0 first."""
+    return tuple(dict.fromkeys(test.flag for entry in entries for test in entry.flags))
+
+
+def values(entries: Sequence[Entry], raws: Raws) -> tuple[tuple[Value, ...], dict[str, tuple[str, ...]]]:
+    """One value per entry, and for each that is missing the reasons.
+
+    `raws` maps items to their raw value, or to the reason why their request gave none.
+    """
+    found: list[Value] = []
+    quality: dict[str, tuple[str, ...]] = {}
+    with localcontext(_EXACT):
+        for entry in entries:
+            value = _flags(entry.flags, raws) if entry.flags else _number(entry, raws)
+            if isinstance(value, NoValue | Reason):
+                quality[entry.quantity] = (value.value,)
+                found.append(None)
+            else:
+                found.append(value)
+    return tuple(found), quality
+
+
+def codes(entries: Sequence[Entry], raws: Raws) -> dict[Any, Decimal]:
+    """The live unit and multiplier codes as read, by item: a change of one of them is an event, not water."""
+    found = {}
+    for entry in entries:
+        for factor in entry.factors:
+            raw = raws.get(factor.item)
+            if isinstance(raw, Decimal):
+                found[factor.item] = raw
+    return found
+
+
+def _number(entry: Entry, raws: Raws) -> Decimal | Missing:
+    if len(entry.parts) == 1:
+        raw = raws[entry.parts[0].item]
+        if not isinstance(raw, Decimal):
+            return raw
+        total = raw * entry.parts[0].scale
+    else:
+        total = Decimal(0)
+        for part in entry.parts:
+            raw = raws[part.item]
+            if not isinstance(raw, Decimal):
+                return raw
+            total += raw * part.scale
+    for factor in entry.factors:
+        multiplier = _multiplier(factor, raws)
+        if not isinstance(multiplier, Decimal):
+            return multiplier
+        total *= multiplier
+    return total * entry.scale + entry.offset
+
+
+def _multiplier(factor: Factor, raws: Raws) -> Decimal | Missing:
+    raw = raws[factor.item]
+    if not isinstance(raw, Decimal):
+        return raw
+    if factor.codes is not None:
+        whole = int(raw) if raw == raw.to_integral_value() else None
+        return Reason.UNKNOWN_CODE if whole is None else factor.codes.get(whole, Reason.UNKNOWN_CODE)
+    if factor.power_of_ten:
+        return Decimal(1).scaleb(int(raw)) if abs(raw) <= _LARGEST_POWER else Reason.UNKNOWN_CODE
+    return raw
+
+
+def _flags(tests: Sequence[FlagTest], raws: Raws) -> frozenset[str] | Missing:
+    held = set()
+    for test in tests:
+        raw = raws[test.item]
+        if not isinstance(raw, Decimal):
+            return raw
+        if _holds(test, int(raw)):
+            held.add(test.flag)
+    return frozenset(held)
+
+
+def _holds(test: FlagTest, number: int) -> bool:
+    if test.bit is not None:
+        return bool(number >> test.bit & 1)
+    if test.equals is not None:
+        return number == test.equals
+    return number != test.not_equals

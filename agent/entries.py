@@ -1,0 +1,62 @@
+"""What a profile's entries are once checked: which items make a quantity, and how. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from drivers.contract import Item
+
+_ONE, _ZERO = Decimal(1), Decimal(0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One summand: an item and what its number is multiplied by."""
+
+    item: Item
+    scale: Decimal = _ONE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Factor:
+    """A live multiplier: by `codes` (raw code to factor), as a power of ten, or the number itself."""
+
+    item: Item
+    codes: Mapping[int, Decimal] | None = None
+    power_of_ten: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlagTest:
+    """When a status flag holds: a bit is one, or the number equals or differs from a value. One of them is given."""
+
+    item: Item
+    flag: str
+    bit: int | None = None
+    equals: int | None = None
+    not_equals: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """How one quantity is made: (sum of part x its scale) x product of factors x scale + offset, in its unit.
+
+    Outside `low`…`high` (inclusive) it is OUT_OF_RANGE. Only the quantity `status` has `flags`, and nothing else.
+    """
+
+    quantity: str
+    parts: tuple[Part, ...] = ()
+    factors: tuple[Factor, ...] = ()
+    flags: tuple[FlagTest, ...] = ()
+    scale: Decimal = _ONE
+    offset: Decimal = _ZERO
+    low: Decimal | None = None
+    high: Decimal | None = None
+
+    @property
+    def bundles(self) -> tuple[tuple[Item, ...], ...]:
+        """The items it needs; those of one bundle (integer and fraction) must come from one reply, or they disagree."""
+        parts = (tuple(part.item for part in self.parts),) if self.parts else ()
+        return (*parts, *((factor.item,) for factor in self.factors), *((test.item,) for test in self.flags))

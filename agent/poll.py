@@ -1,0 +1,310 @@
+"""Polls the meters of one line: whose turn it is, what is asked, what becomes of failures. One thread per line.
+
+Strategy: living meters first, by the slot they are due for; probes of failing ones last and out of a small budget. A
+poll that got no answer is tried once more, but only when a late answer to it can no longer be taken for that of another
+question: RTU answers carry no number, so the meter is left alone for a while and the others go on.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from agent.clock import Clock
+from agent.faults import FaultCode, FaultSink
+from agent.line.line import Line
+from agent.line.meter import PolledMeter, Sweep
+from agent.line.patience import ProbeBudget, short_probe_s
+from agent.line.ports import LineDownError, LineHeldError
+from agent.model import Round
+from agent.schedule import Turn
+
+_LONGEST_WAIT_S = 2.0  # so that the beat shows life
+_FIRST_REOPEN_S, _LAST_REOPEN_S = 0.2, 5.0
+_UNANSWERED_TO_RECONNECT = 3  # a TCP connection on which nobody answers any more is made anew
+_OVERBOOKED_SLOTS = 3
+
+
+class RoundSink(Protocol):
+    """Where rounds go; the store."""
+
+    def append(self, found: Round) -> int:
+        """Numbers and queues a round."""
+        ...
+
+    def begin_poll(self, line: str) -> None:
+        """This line is inside a burst."""
+        ...
+
+    def end_poll(self, line: str) -> None:
+        """This line pauses: a good moment to commit."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """A `read` asked for from outside, served between rounds."""
+
+    meter: str
+    answer: Future[dict[str, Any]]
+
+
+class Poller:
+    """The life of one line."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        line: Line,
+        meters: Sequence[PolledMeter],
+        sink: RoundSink,
+        clock: Clock,
+        faults: FaultSink,
+        log: Any,
+        stagger_ms: int = 0,
+    ) -> None:
+        self.name = name
+        self._line = line
+        self._meters = {meter.name: meter for meter in meters}
+        self._sink = sink
+        self._clock = clock
+        self._faults = faults
+        self._log = log.bind(line=name)
+        self._stagger_ms = stagger_ms
+        self._budget = ProbeBudget()
+        self._orders: queue.SimpleQueue[_Order] = queue.SimpleQueue()
+        self._wake = threading.Event()
+        self._grid_ms = self._grid_offset_ms()
+        self._down_detail = ""
+        self._reopen_s = _FIRST_REOPEN_S
+        self._reopen_at_s = 0.0
+        self._unanswered = 0
+        self._is_bursting = False
+        self._began_s = clock.monotonic()
+
+    def nudge(self) -> None:
+        """Ends a pause: an order waits, or the daemon stops."""
+        self._wake.set()
+
+    def read(self, meter: str, timeout_s: float = 30.0) -> dict[str, Any]:
+        """One poll now, between the rounds, as `qushui read` shows it. Raises TimeoutError."""
+        order = _Order(meter, Future())
+        self._orders.put(order)
+        self.nudge()
+        return order.answer.result(timeout_s)
+
+    def run(self, stop: threading.Event, beat: Callable[[], None]) -> None:
+        """Polls until `stop` is set."""
+        now_ms = self._now_ms()
+        for meter in self._meters.values():
+            meter.turn = Turn(period_ms=meter.period_ms, due_ms=now_ms)
+        try:
+            while not stop.is_set():
+                beat()
+                self._serve()
+                self._follow_clock()
+                wait_s = self._step()
+                if wait_s > 0:
+                    self._burst(False)
+                    self._clock.wait(self._wake, min(wait_s, _LONGEST_WAIT_S))
+                    self._wake.clear()
+        finally:
+            self._burst(False)
+            self._line.close()
+
+    def _step(self) -> float:
+        """Does what is due; returns the seconds until something may be due."""
+        now_s = self._clock.monotonic()
+        if not self._line.is_open:
+            if now_s < self._reopen_at_s:
+                return self._reopen_at_s - now_s
+            if not self._open():
+                return 0.0
+        meter = self._next(now_s)
+        if meter is None:
+            return self._pause_s(now_s)
+        self._burst(True)
+        try:
+            self._poll(meter)
+        except LineDownError as error:
+            self._went_down(error)
+        return 0.0
+
+    def _burst(self, on: bool) -> None:
+        if on != self._is_bursting:
+            self._is_bursting = on
+            (self._sink.begin_poll if on else self._sink.end_poll)(self.name)
+
+    # --- whose turn it is
+
+    def _grid_offset_ms(self) -> int:
+        return (self._clock.offset_ms if self._clock.synced else 0) - self._stagger_ms
+
+    def _now_ms(self) -> int:
+        return self._clock.boot_ms() + self._grid_ms
+
+    def _follow_clock(self) -> None:
+        grid_ms = self._grid_offset_ms()
+        if grid_ms != self._grid_ms:
+            self._grid_ms = grid_ms
+            for meter in self._meters.values():
+                meter.turn.shifted(self._now_ms())
+
+    def _next(self, now_s: float) -> PolledMeter | None:
+        now_ms = self._now_ms()
+        living = [
+            meter
+            for meter in self._meters.values()
+            if not meter.breaker.is_open
+            and (meter.is_unfinished or meter.turn.due_ms <= now_ms)
+            and meter.ready_at_s <= now_s
+        ]
+        if living:
+            return min(living, key=lambda meter: meter.turn.due_ms if not meter.is_unfinished else 0)
+        if not self._budget.can_pay(now_s):
+            return None
+        failing = [m for m in self._meters.values() if m.breaker.is_open and m.probe_at_s <= now_s]
+        return min(failing, key=lambda meter: meter.probe_at_s, default=None)
+
+    def _pause_s(self, now_s: float) -> float:
+        now_ms = self._now_ms()
+        waits = [_LONGEST_WAIT_S]
+        for meter in self._meters.values():
+            if meter.breaker.is_open:
+                waits.append(max(meter.probe_at_s - now_s, 0.05))
+            else:
+                due_s = 0.0 if meter.is_unfinished else (meter.turn.due_ms - now_ms) / 1000
+                waits.append(max(due_s, meter.ready_at_s - now_s))
+        return max(min(waits), 0.0005)
+
+    # --- one poll
+
+    def _poll(self, meter: PolledMeter) -> None:
+        is_probe = meter.breaker.is_open
+        if not meter.is_unfinished:
+            self._count_skips(meter)
+            meter.turn.taken(self._now_ms())
+        timeout_s = short_probe_s(self._worst_s()) if is_probe and meter.breaker.is_probe_short else None
+        if not is_probe and (meter.breaker.failures or meter.is_unfinished):
+            timeout_s = max(self._line.timeout_s, meter.delay.timeout_s(self._line.timeout_s))
+        began_s = self._clock.monotonic()
+        sweep = meter.sweep(self._line, timeout_s=timeout_s)
+        cost_s = self._clock.monotonic() - began_s
+        if is_probe:
+            self._budget.pay(cost_s)
+        self._judge(meter, sweep, cost_s)
+
+    def _worst_s(self) -> float:
+        return max(meter.delay.worst_s for meter in self._meters.values())
+
+    def _judge(self, meter: PolledMeter, sweep: Sweep, cost_s: float) -> None:
+        """Books a sweep: a round, another try, or the breaker."""
+        now_s = self._clock.monotonic()
+        if sweep.is_later and meter.may_try_later():
+            meter.postpone(now_s)
+            return
+        if sweep.is_unanswered:
+            self._book_unanswered(meter, sweep, now_s, cost_s)
+            if meter.breaker.failures == 1 and not meter.is_unfinished:
+                meter.is_unfinished = True
+                return
+        else:
+            meter.breaker.succeeded()
+            self._unanswered = 0
+        meter.is_unfinished = False
+        meter.report(sweep, self._faults)
+        self._sink.append(meter.round_of(sweep, self._clock))
+
+    def _book_unanswered(self, meter: PolledMeter, sweep: Sweep, now_s: float, cost_s: float) -> None:
+        meter.ready_at_s = sweep.trusted_again_s
+        meter.breaker.failed(now_s, cost_s)
+        meter.probe_at_s = max(meter.breaker.probe_at_s, sweep.trusted_again_s)
+        self._unanswered += 1
+        if not self._line.is_serial and self._unanswered % _UNANSWERED_TO_RECONNECT == 0:
+            self._line.close()
+
+    def _count_skips(self, meter: PolledMeter) -> None:
+        late_ms = self._now_ms() - meter.turn.due_ms
+        meter.late(late_ms)
+        if meter.is_overbooked(_OVERBOOKED_SLOTS):
+            self._faults.raised(
+                FaultCode.LINE_OVERBOOKED,
+                f"line/{self.name}",
+                meter=meter.name,
+                period_ms=meter.period_ms,
+                late_ms=late_ms,
+            )
+
+    # --- the port
+
+    def _open(self) -> bool:
+        try:
+            self._line.open()
+        except LineDownError as error:
+            self._went_down(error)
+            return False
+        self._reopen_s = _FIRST_REOPEN_S
+        if self._down_detail:
+            self._down_detail = ""
+            self._log.info("line.opened")
+        for code in (FaultCode.LINE_DOWN, FaultCode.LINE_HELD):
+            self._faults.cleared(code, f"line/{self.name}")
+        return True
+
+    def _went_down(self, error: LineDownError) -> None:
+        """Says so, gives each meter one round that says why it has no values, and plans the next try."""
+        self._line.close()
+        place = f"line/{self.name}"
+        if isinstance(error, LineHeldError):
+            self._faults.raised(FaultCode.LINE_HELD, place, holder=error.holder, detail=error.detail)
+        else:
+            self._faults.raised(FaultCode.LINE_DOWN, place, detail=error.detail)
+        is_news = not self._down_detail
+        self._down_detail = error.detail
+        for meter in self._meters.values():
+            meter.is_unfinished = False
+            if meter.turn.due_ms <= self._now_ms():
+                meter.turn.taken(self._now_ms())
+            if is_news:
+                self._sink.append(meter.round_without_line(self._clock))
+        self._reopen_at_s = self._clock.monotonic() + self._reopen_s
+        self._reopen_s = min(_LAST_REOPEN_S, 2 * self._reopen_s)
+
+    # --- from outside
+
+    def _serve(self) -> None:
+        while not self._orders.empty():
+            order = self._orders.get()
+            try:
+                order.answer.set_result(read_now(self.name, self._line, self._meters[order.meter], self._clock))
+            except LineDownError as error:
+                self._went_down(error)
+                order.answer.set_exception(error)
+
+    def snapshot(self) -> dict[str, Any]:
+        """The line as `status` shows it."""
+        passed_s = max(self._clock.monotonic() - self._began_s, 0.001)
+        return {
+            "state": "open" if self._line.is_open else "down",
+            "busy": round(min(1.0, self._line.busy_s / passed_s), 3),
+            "polls": sum(meter.rounds for meter in self._meters.values()),
+            "skipped": sum(meter.turn.skipped for meter in self._meters.values()),
+            "detail": self._down_detail,
+        }
+
+    def meters(self) -> dict[str, dict[str, Any]]:
+        """The line's meters as `status` shows them, without their last round (the store has that)."""
+        return {name: {"line": self.name, **meter.snapshot()} for name, meter in self._meters.items()}
+
+
+def read_now(line_name: str, line: Line, meter: PolledMeter, clock: Clock) -> dict[str, Any]:
+    """One poll now: every exchange with its bytes, and the values. Raises LineDownError."""
+    line.open()
+    sweep = meter.sweep(line, timeout_s=max(line.timeout_s, meter.delay.timeout_s(line.timeout_s)))
+    meter.ready_at_s = sweep.trusted_again_s
+    return {"meter": meter.name, "line": line_name, **meter.told(sweep, clock)}

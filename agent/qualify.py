@@ -1,0 +1,92 @@
+"""Judges a round: OUT_OF_RANGE by the profile, NEGATIVE_DELTA by the counter's own past. Pure; drops nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from decimal import Decimal
+
+from agent.entries import Entry
+from agent.faults import FaultCode, FaultSink
+from agent.model import Reason, Round
+from agent.quantities import QUANTITIES
+
+Baseline = Mapping[str, Decimal]
+"""The last good value of each counter of one meter."""
+
+_FAULTS = {
+    Reason.OUT_OF_RANGE.value: FaultCode.METER_OUT_OF_RANGE,
+    Reason.NEGATIVE_DELTA.value: FaultCode.METER_NEGATIVE_DELTA,
+}
+
+
+def qualify(entries: Sequence[Entry], found: Round, baseline: Baseline) -> tuple[Round, Baseline]:
+    """The round with its flags, and the baseline for the next one.
+
+    A value out of range keeps its number and gets the flag. A counter below its last good value is flagged and the old
+    baseline stays, until a rollover or a replacement is established.
+    """
+    quality = dict(found.quality)
+    after = dict(baseline)
+    for entry, value in zip(entries, found.values, strict=True):
+        if not isinstance(value, Decimal):
+            continue
+        reasons = []
+        if (entry.low is not None and value < entry.low) or (entry.high is not None and value > entry.high):
+            reasons.append(Reason.OUT_OF_RANGE.value)
+        if QUANTITIES[entry.quantity].counter:
+            last = baseline.get(entry.quantity)
+            if last is not None and value < last:
+                reasons.append(Reason.NEGATIVE_DELTA.value)
+            if not reasons:
+                after[entry.quantity] = value
+        if reasons:
+            quality[entry.quantity] = tuple(reasons)
+    if quality == dict(found.quality):
+        return found, after
+    return replace(found, quality=quality), after
+
+
+class Judge:
+    """Keeps the baselines of all meters and raises what the rules find. Belongs to the store's thread."""
+
+    def __init__(self, *, faults: FaultSink, baseline: Callable[[str], Baseline]) -> None:
+        """`baseline` gives the last good counters of a meter as they are on disk; asked once for each meter."""
+        self._faults = faults
+        self._baseline = baseline
+        self._entries: dict[tuple[str, str], Sequence[Entry]] = {}
+        self._baselines: dict[str, Baseline] = {}
+        self._raised: set[tuple[FaultCode, str]] = set()
+
+    def knows(self, meter: str, version: str, entries: Sequence[Entry]) -> None:
+        """From now on rounds of `meter` under profile `version` are judged by `entries`."""
+        self._entries[meter, version] = tuple(entries)
+
+    def __call__(self, found: Round) -> Round:
+        """The round with its flags."""
+        meter = found.layout.meter
+        entries = self._entries.get((meter, found.layout.version), ())
+        if not entries:
+            return found
+        if meter not in self._baselines:
+            self._baselines[meter] = self._baseline(meter)
+        judged, self._baselines[meter] = qualify(entries, found, self._baselines[meter])
+        if judged is not found or any(place == f"meter/{meter}" for _, place in self._raised):
+            self._report(judged, meter)
+        return judged
+
+    def _report(self, judged: Round, meter: str) -> None:
+        place = f"meter/{meter}"
+        held: dict[FaultCode, dict[str, object]] = {}
+        for quantity, reasons in judged.quality.items():
+            value = judged.values[judged.layout.quantities.index(quantity)]
+            for reason in reasons:
+                if reason in _FAULTS:
+                    last = self._baselines[meter].get(quantity, "")
+                    held.setdefault(_FAULTS[reason], {"quantity": quantity, "value": value, "last": last})
+        for code, evidence in held.items():
+            self._raised.add((code, place))
+            self._faults.raised(code, place, **evidence)
+        for code, where in [each for each in self._raised if each[1] == place and each[0] not in held]:
+            self._raised.discard((code, where))
+            self._faults.cleared(code, where)

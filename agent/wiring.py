@@ -1,0 +1,80 @@
+"""From settings to working parts: lines, their meters, their costs. The CLI builds a line from it without a daemon."""
+
+from __future__ import annotations
+
+from agent.clock import Clock
+from agent.line.line import Line
+from agent.line.meter import PolledMeter
+from agent.line.ports import SerialPort, TcpPort, WireSettings
+from agent.settings import Config, LineSettings, MeterSettings
+from drivers.contract import WireCost
+from drivers.registry import DRIVERS
+
+_TURNAROUND_S = 0.02  # a typical meter's answer delay, for planning only; the line measures each meter's own
+_FIXED_CHARACTERS = 13  # of a Modbus read: eight asked, five around the answer's data
+_REGISTER_CHARACTERS = 2
+_TCP_COST = WireCost()
+
+
+def wire_of(meter: MeterSettings) -> WireSettings:
+    """How that meter is spoken to."""
+    return WireSettings(
+        baud=meter.baud,
+        parity=meter.parity,
+        stop_bits=meter.stop_bits,
+        extra_silence_s=meter.silence_ms / 1000,
+    )
+
+
+def cost_of(line: LineSettings, wire: WireSettings) -> WireCost:
+    """What a request and a register cost there, in seconds."""
+    if line.framing == "tcp":
+        return _TCP_COST
+    return WireCost(
+        character_s=wire.character_s,
+        request_s=_FIXED_CHARACTERS * wire.character_s + _TURNAROUND_S + 2 * wire.silence_s,
+        register_s=_REGISTER_CHARACTERS * wire.character_s,
+    )
+
+
+def make_line(settings: LineSettings, *, clock: Clock) -> Line:
+    """The line, not opened yet."""
+    if settings.port is not None:
+        port: SerialPort | TcpPort = SerialPort(settings.port, rs485=settings.rs485)
+    else:
+        assert settings.tcp is not None
+        port = TcpPort(settings.tcp.host, settings.tcp.port)
+    return Line(
+        port,
+        clock=clock,
+        numbered=settings.framing == "tcp",
+        echo=settings.echo,
+        timeout_s=settings.timeout_s,
+    )
+
+
+def make_meters(config: Config, line: LineSettings) -> list[PolledMeter]:
+    """The meters of that line with their planned requests, in the order of the file."""
+    made = []
+    for meter in config.meters.values():
+        if meter.line != line.name:
+            continue
+        profile = config.profiles[meter.profile]
+        entries = config.entries(meter.name)
+        wire = wire_of(meter)
+        driver = DRIVERS[profile.protocol](framing=line.framing, cost=cost_of(line, wire))
+        bundles = list(dict.fromkeys(bundle for entry in entries for bundle in entry.bundles))
+        made.append(
+            PolledMeter(
+                name=meter.name,
+                profile=profile.name,
+                version=profile.version,
+                protocol=profile.protocol,
+                address=meter.address,
+                wire=wire,
+                period_ms=meter.poll_ms,
+                entries=entries,
+                asks=driver.plan(meter.address, bundles, profile.limits),
+            )
+        )
+    return made
