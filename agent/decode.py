@@ -8,7 +8,7 @@ from typing import Any
 
 from agent.entries import Entry, Factor, FlagTest
 from agent.model import Reason, Value
-from drivers.contract import NoValue, RawValue
+from drivers.contract import Item, NoValue, RawValue
 
 _EXACT = Context(prec=60)  # digits: a 64-bit total times two unit factors stays exact
 _LARGEST_POWER = 12  # a live exponent beyond this is no meter's
@@ -16,6 +16,17 @@ _LARGEST_POWER = 12  # a live exponent beyond this is no meter's
 Missing = NoValue | Reason
 Raws = Mapping[Any, RawValue | Reason]
 """Item to its raw value, or to the reason why its request gave none."""
+
+
+def bundles(entries: Sequence[Entry]) -> list[tuple[Item, ...]]:
+    """What has to be read, each tuple by one request: the parts of a quantity together, all else alone."""
+    found: dict[tuple[Item, ...], None] = {}
+    for entry in entries:
+        if entry.parts:
+            found[tuple(part.item for part in entry.parts)] = None
+        found.update({(factor.item,): None for factor in entry.factors})
+        found.update({(test.item,): None for test in entry.flags})
+    return list(found)
 
 
 def flag_names(entries: Sequence[Entry]) -> tuple[str, ...]:

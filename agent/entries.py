@@ -54,9 +54,3 @@ class Entry:
     offset: Decimal = _ZERO
     low: Decimal | None = None
     high: Decimal | None = None
-
-    @property
-    def bundles(self) -> tuple[tuple[Item, ...], ...]:
-        """The items it needs; those of one bundle (integer and fraction) must come from one reply, or they disagree."""
-        parts = (tuple(part.item for part in self.parts),) if self.parts else ()
-        return (*parts, *((factor.item,) for factor in self.factors), *((test.item,) for test in self.flags))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from agent.clock import Clock
+from agent.decode import bundles
 from agent.line.line import Line
 from agent.line.meter import PolledMeter
 from agent.line.ports import SerialPort, TcpPort, WireSettings
@@ -63,7 +64,6 @@ def make_meters(config: Config, line: LineSettings) -> list[PolledMeter]:
         entries = config.entries(meter.name)
         wire = wire_of(meter)
         driver = DRIVERS[profile.protocol](framing=line.framing, cost=cost_of(line, wire))
-        bundles = list(dict.fromkeys(bundle for entry in entries for bundle in entry.bundles))
         made.append(
             PolledMeter(
                 name=meter.name,
@@ -74,7 +74,7 @@ def make_meters(config: Config, line: LineSettings) -> list[PolledMeter]:
                 wire=wire,
                 period_ms=meter.poll_ms,
                 entries=entries,
-                asks=driver.plan(meter.address, bundles, profile.limits),
+                asks=driver.plan(meter.address, bundles(entries), profile.limits),
             )
         )
     return made
