@@ -1,0 +1,176 @@
+"""A meter's registers, set by quantity: the exact inverse of decoding, driven by the same profile.
+
+What the registers can hold is what `values` says: a number finer than the meter's last digit is cut there, and
+`values` is what an exact reader must get.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal, InvalidOperation
+from functools import cached_property
+from typing import Any
+
+from agent.entries import Entry
+from agent.model import Value
+from simulators.meters import registers
+from simulators.meters.inverse import Raws, flag_raws, meaning, number_raws
+from simulators.meters.registers import GapTable, Memory
+
+Given = Decimal | int | str | Iterable[str]
+"""A value as people give it: a number, its text, or the flags of a status (a list, or words apart by spaces)."""
+
+
+class Snapshot:
+    """The registers at one moment and what they mean. Never changes."""
+
+    def __init__(
+        self, entries: Sequence[Entry], raws: Raws, memory: Memory, *, without: frozenset[str] = frozenset()
+    ) -> None:
+        self._entries = entries
+        self._without = without
+        self.raws = raws
+        self.memory = memory
+
+    @cached_property
+    def values(self) -> Mapping[str, Value]:
+        """What an exact reader gets from these registers, in each quantity's unit."""
+        return {
+            entry.quantity: None if entry.quantity in self._without else meaning(entry, self.raws)
+            for entry in self._entries
+        }
+
+    def with_memory(self, memory: Memory, *, without: Iterable[str] = ()) -> Snapshot:
+        """The same values in other registers, except those that the registers no longer show."""
+        return Snapshot(self._entries, self.raws, memory, without=self._without | frozenset(without))
+
+
+class MeterImage:
+    """The registers of one meter. Safe to set from any thread; a reader never sees half an update.
+
+    `preset` registers ({table: {register: word}}) are as given, those of unit codes included; codes it does not give
+    are chosen once, for the values given here. With `gaps` the registers between those of the profile hold 0;
+    otherwise the meter refuses requests that touch them.
+
+    Raises:
+        KeyError: `values` has a quantity that this meter does not measure.
+        ValueError: a value does not fit.
+    """
+
+    def __init__(
+        self,
+        entries: Sequence[Entry],
+        values: Mapping[str, Given] | None = None,
+        *,
+        preset: Mapping[str, Mapping[int, int]] | None = None,
+        gaps: bool = False,
+    ) -> None:
+        self.entries = {entry.quantity: entry for entry in entries}
+        self._lock = threading.Lock()
+        self._shared = _shared_factors(entries)
+        items = dict.fromkeys(item for entry in entries for item in items_of(entry))
+        table = GapTable if gaps else dict
+        memory: Memory = {name: table((preset or {}).get(name, {})) for name in (*(preset or {}), *_tables(items))}
+        self._preset = dict(_decoded(memory, items))
+        self._fixed = dict(self._preset)
+        raws = self._first_raws(values or {}, items)
+        memory = registers.written(memory, ((item, item.encode(raw)) for item, raw in raws.items()))
+        self._snapshot = Snapshot(tuple(entries), raws, memory)
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """Registers and values as they are now."""
+        return self._snapshot
+
+    @property
+    def values(self) -> Mapping[str, Value]:
+        """What an exact reader gets now."""
+        return self._snapshot.values
+
+    def memory(self) -> Memory:
+        """The registers now, for `Driver.answer`; they are never changed in place."""
+        return self._snapshot.memory
+
+    def set(self, quantity: str, value: Given) -> None:
+        """Shows `value`. Raises KeyError for a quantity it does not measure, ValueError when the value does not fit."""
+        self.update({quantity: value})
+
+    def update(self, values: Mapping[str, Given]) -> None:
+        """Shows all `values` at once. Raises as `set` does, and then changes nothing."""
+        with self._lock:
+            self._snapshot = self.altered(self._snapshot, values)
+
+    def altered(self, snapshot: Snapshot, values: Mapping[str, Given]) -> Snapshot:
+        """`snapshot` with other values; this image stays as it is. Raises as `set` does."""
+        raws: Raws = {}
+        for quantity, value in values.items():
+            raws |= self._raws(self.entries[quantity], value)
+        changed = {item: raw for item, raw in raws.items() if raw != snapshot.raws[item]}
+        memory = registers.written(snapshot.memory, ((item, item.encode(raw)) for item, raw in changed.items()))
+        return Snapshot(tuple(self.entries.values()), snapshot.raws | changed, memory)
+
+    def _first_raws(self, values: Mapping[str, Given], items: Iterable[Any]) -> Raws:
+        """Given values decide first; what they leave open shows 0, or no flag."""
+        decided: Raws = dict(self._preset)
+        for quantity, value in values.items():
+            raws = self._raws(self.entries[quantity], value)
+            decided |= raws
+            self._fixed |= {factor.item: raws[factor.item] for factor in self.entries[quantity].factors}
+        for entry in self.entries.values():
+            raws = self._raws(entry, () if entry.flags else Decimal(0))
+            decided = raws | decided
+            self._fixed |= {factor.item: decided[factor.item] for factor in entry.factors}
+        return dict.fromkeys(items, Decimal(0)) | decided
+
+    def _raws(self, entry: Entry, value: Given) -> Raws:
+        if entry.flags:
+            return flag_raws(entry, _flags(value))
+        number = _number(entry.quantity, value)
+        try:
+            return number_raws(entry, number, self._fixed)
+        except ValueError:  # a direction register, a moved decimal point: its own codes may change, shared ones not
+            kept = {item: raw for item, raw in self._fixed.items() if item in self._preset or item in self._shared}
+            return number_raws(entry, number, kept)
+
+
+def items_of(entry: Entry) -> Iterator[Any]:
+    """Every item of an entry."""
+    yield from (part.item for part in entry.parts)
+    yield from (factor.item for factor in entry.factors)
+    yield from (test.item for test in entry.flags)
+
+
+def _tables(items: Iterable[Any]) -> dict[str, None]:
+    return dict.fromkeys(item.table for item in items)
+
+
+def _decoded(memory: Memory, items: Iterable[Any]) -> Iterator[tuple[Any, Decimal]]:
+    for item in items:
+        data = registers.read(memory, item)
+        raw = None if data is None else item.decode(data)
+        if isinstance(raw, Decimal):
+            yield item, raw
+
+
+def _shared_factors(entries: Iterable[Entry]) -> frozenset[Any]:
+    """Code registers that more than one quantity depends on."""
+    uses = Counter(item for entry in entries for item in {factor.item for factor in entry.factors})
+    return frozenset(item for item, count in uses.items() if count > 1)
+
+
+def _flags(value: Given) -> frozenset[str]:
+    if isinstance(value, Decimal | int):
+        raise ValueError(f"status: {value} is no list of flags")  # noqa: TRY004 - bad input, not a bad call
+    return frozenset(value.split() if isinstance(value, str) else value)
+
+
+def _number(quantity: str, value: Given) -> Decimal:
+    try:
+        number = value if isinstance(value, Decimal) else Decimal(str(value))
+    except InvalidOperation as error:
+        raise ValueError(f"{quantity}: {value} is no number") from error
+    if not number.is_finite():
+        raise ValueError(f"{quantity}: {value} is no number")
+    return number
