@@ -1,0 +1,163 @@
+"""Which rows go, and when: by age, by the size of the file, at the disk floor.
+
+Strategy: rows go in blocks, inside a transaction that inserts, so that deleting never needs room of its own. Rows that
+every platform has accepted go by age or size; rows that one still waits for go only when the disk is at its floor and
+the file has no free pages left to write into, oldest first, and are counted in a Fault. At the floor the file thus
+stops growing but is not emptied: free pages are used again, whoever else fills the disk. What was deleted is remembered
+as ranges, in rows that only a deletion touches: numbers are never given twice, and counting needs no scan.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.clock import Clock
+from agent.model import Ranges
+from agent.store import cursors
+from agent.store.database import PAGE_BYTES, side
+from agent.store.dates import Dates
+
+BLOCK = 1000
+_AGE_EVERY_S = 60.0
+_SPARE_BYTES = 128 << 10  # free pages that the next commits can use: about one block
+_RESERVE_BYTES = 10 << 20  # a whole log must fit into the file when the disk is full
+_RESERVE_SHARE = 8  # and never more than this part of what is free
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Purge:
+    """What one transaction deletes: closed ranges, and how many rows of them a platform still waited for."""
+
+    ranges: tuple[tuple[int, int], ...]
+    unsent: int
+
+
+NOTHING = Purge(ranges=(), unsent=0)
+
+
+class Retention:
+    """Decides and deletes; used by the thread that commits. Durations in seconds, sizes in bytes."""
+
+    def __init__(self, path: Path, *, clock: Clock, keep_s: float, max_bytes: int, free_bytes: int) -> None:
+        self._directory = path.parent
+        self._reserve = side(path, ".reserve")
+        self._clock = clock
+        self._keep_ms = round(keep_s * 1000)
+        self._max_bytes = max_bytes
+        self.floor_bytes = free_bytes
+        self._aged_s = clock.monotonic() - _AGE_EVERY_S
+        self.deleted: Ranges = ()
+        self.evicted = 0
+        self.at_floor = False
+
+    def load(self, connection: sqlite3.Connection) -> None:
+        """Takes up what was deleted from a file that was just opened."""
+        meta = dict(connection.execute("SELECT name, value FROM meta"))
+        self.deleted = cursors.loads(meta.get("deleted", "[]"))
+        self.evicted = int(meta.get("evicted", "0"))
+
+    def free_bytes(self) -> int:
+        """What an unprivileged process may still write to the disk."""
+        disk = os.statvfs(self._directory)
+        return disk.f_bavail * disk.f_frsize
+
+    def stored(self, committed: int) -> int:
+        """How many rounds the file holds."""
+        return committed - cursors.count(self.deleted, committed)
+
+    def plan(
+        self,
+        connection: sqlite3.Connection,
+        *,
+        committed: int,
+        incoming: int,
+        owed: Callable[[], Ranges],
+        dates: Dates,
+        full: bool,
+    ) -> Purge:
+        """What to delete in the transaction that inserts `incoming` rows; `full`: the last one found no room."""
+        size = max(BLOCK, 2 * incoming)
+        self.at_floor = full or self.free_bytes() < self.floor_bytes
+        (pages,) = connection.execute("PRAGMA page_count").fetchone()
+        (unused,) = connection.execute("PRAGMA freelist_count").fetchone()
+        if full or (self.at_floor and unused * PAGE_BYTES < _SPARE_BYTES):
+            settled = self._block(owed(), committed, size)
+            if settled:
+                return Purge(ranges=settled, unsent=0)
+            oldest = self._block((), committed, size)
+            return Purge(ranges=oldest, unsent=sum(last - first + 1 for first, last in oldest))
+        if (pages - unused) * PAGE_BYTES > self._max_bytes:
+            return self._whole(self._block(owed(), committed, size))
+        if self._clock.synced and self._clock.monotonic() - self._aged_s >= _AGE_EVERY_S:
+            block = self._whole(self._block(owed(), committed, size))
+            if block.ranges and self._is_old(connection, block.ranges[-1][1], dates):
+                return block
+            self._aged_s = self._clock.monotonic()
+        return NOTHING
+
+    def execute(self, connection: sqlite3.Connection, purge: Purge) -> None:
+        """Deletes inside the caller's transaction: a kill, power cut or full disk leaves it all undone or all done."""
+        deleted = self.deleted
+        for first, last in purge.ranges:
+            connection.execute("DELETE FROM round WHERE number BETWEEN ? AND ?", (first, last))
+            deleted = cursors.union(deleted, ((first, last),))
+        rows = [("deleted", cursors.dumps(deleted)), ("evicted", str(self.evicted + purge.unsent))]
+        connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", rows)
+
+    def done(self, purge: Purge) -> None:
+        """The transaction with `purge` was committed."""
+        self.deleted = cursors.union(self.deleted, purge.ranges)
+        self.evicted += purge.unsent
+
+    def spend_reserve(self) -> bool:
+        """Gives the reserve back to a full disk; false when it is already spent."""
+        try:
+            self._reserve.unlink()
+        except FileNotFoundError:
+            return False
+        return True
+
+    def keep_reserve(self) -> None:
+        """Sets room aside for the day the disk is full; does nothing while it is there, or when that day has come."""
+        size = min(_RESERVE_BYTES, self.free_bytes() // _RESERVE_SHARE)
+        if self._reserve.exists() or size < _SPARE_BYTES:
+            return
+        descriptor = os.open(self._reserve, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            os.posix_fallocate(descriptor, 0, size)
+        except OSError:  # no room for it after all: what is there is better than nothing
+            self._reserve.unlink()
+        finally:
+            os.close(descriptor)
+
+    def _block(self, owed: Ranges, committed: int, size: int) -> tuple[tuple[int, int], ...]:
+        """The oldest `size` stored numbers that are not owed, as ranges."""
+        block: list[tuple[int, int]] = []
+        for first, last in cursors.free(cursors.union(owed, self.deleted), 1, committed):
+            block.append((first, min(last, first + size - 1)))
+            size -= last - first + 1
+            if size <= 0:
+                break
+        return tuple(block)
+
+    @staticmethod
+    def _whole(block: tuple[tuple[int, int], ...]) -> Purge:
+        """The block, or nothing while it is too small to be worth its pages."""
+        rows = sum(last - first + 1 for first, last in block)
+        return Purge(ranges=block, unsent=0) if rows >= BLOCK else NOTHING
+
+    def _is_old(self, connection: sqlite3.Connection, number: int, dates: Dates) -> bool:
+        """Whether round `number` is past its age; one without a date is at least as old as the next that has one."""
+        for first, _, offset_ms in dates.spells_from(number):
+            if offset_ms is None:
+                continue
+            query = "SELECT boot_ms FROM round WHERE number >= ? ORDER BY number LIMIT 1"
+            row = connection.execute(query, (max(first, number),)).fetchone()
+            return (
+                row is not None and row[0] + offset_ms < self._clock.boot_ms() + self._clock.offset_ms - self._keep_ms
+            )
+        return False

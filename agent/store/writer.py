@@ -1,0 +1,237 @@
+"""The one connection that writes: transactions, and what happens when one fails.
+
+Strategy: a batch is handed in and stays with the caller until its COMMIT returned; all its statements may be repeated.
+On a full disk the reserve file is given back and the oldest block goes in the next try. After any other error the
+connection is closed, since after a failed fsync the kernel may call pages clean that are not on disk: the file is
+opened anew, checked, and the log written out afresh. A file that is broken is set aside and salvaged.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from structlog.typing import FilteringBoundLogger
+
+from agent.clock import Clock
+from agent.faults import FaultCode
+from agent.model import Ranges
+from agent.store import faults, salvage
+from agent.store.database import connect, is_damage, is_sound, primary_code, side
+from agent.store.dates import Dates
+from agent.store.faults import FaultLog, FaultWrite
+from agent.store.queues import Statement
+from agent.store.retention import NOTHING, Purge, Retention
+
+_ROUND = "INSERT OR REPLACE INTO round VALUES (?, ?, ?, ?, ?, ?)"
+_PLACE = "store"
+
+RoundRow = tuple[int, int, int, bytes, str | None, bytes]
+
+
+@dataclass(slots=True)
+class Batch:
+    """What one transaction writes. `top` is the highest number on disk once it is committed."""
+
+    rounds: list[RoundRow]
+    statements: list[Statement]
+    faults: list[FaultWrite]
+    top: int
+    purge: Purge = field(default=NOTHING)
+
+    def is_empty(self) -> bool:
+        """Whether there is nothing to write."""
+        return not (self.rounds or self.statements or self.faults)
+
+
+class Writer:
+    """Used by one thread at a time; the store sees to that."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        clock: Clock,
+        log: FilteringBoundLogger,
+        retention: Retention,
+        faults: FaultLog,
+        restate: Callable[[], list[Statement]],
+    ) -> None:
+        """`restate` gives the statements that bring a salvaged file up to what this process knows."""
+        self.path = path
+        self._clock = clock
+        self._log = log
+        self._retention = retention
+        self._faults = faults
+        self._restate = restate
+        self._connection: sqlite3.Connection | None = None
+        self._full = False
+        self._suspect = False
+        self._committed = 0  # a salvaged file goes on above it
+        self.is_new = False  # a salvaged file, not yet brought up to what this process knows
+
+    @property
+    def is_open(self) -> bool:
+        """Whether `open` succeeded and `close` was not called; a connection lost to an error counts as open."""
+        return self._connection is not None or self._suspect
+
+    def open(self) -> sqlite3.Connection:
+        """Opens the file, or a new one with what can be salvaged; no scan of a sound file.
+
+        Raises OSError, SchemaTooNewError, sqlite3.OperationalError when the place cannot be written.
+        """
+        if salvage.is_unfinished(self.path):
+            salvage.finish(self.path, self._clock.now())
+        try:
+            self._connection = connect(self.path)
+        except sqlite3.DatabaseError as error:
+            if not is_damage(error):
+                raise
+            return self._replace(str(error))
+        return self._connection
+
+    def close(self) -> None:
+        """Closes; SQLite writes the log into the file when no reader has it open. Loses nothing that was committed."""
+        if self._connection is not None:
+            with contextlib.suppress(sqlite3.Error):
+                self._connection.close()
+            self._connection = None
+
+    def suspect(self) -> None:
+        """A reader found the file damaged: it is checked before the next transaction."""
+        self._suspect = True
+
+    def write(self, batch: Batch, *, committed: int, owed: Callable[[], Ranges], dates: Dates) -> None:
+        """Commits `batch`; when it returns, a kill or a power cut no longer loses any of it.
+
+        A kill or power cut before leaves all of it or nothing. A full disk leaves nothing of it and everything from
+        before. Raises sqlite3.Error, OSError: call `recover`, then `write` with the same batch.
+        """
+        self._committed = committed
+        connection = self._sound_connection()
+        if self.is_new:
+            self._retention.load(connection)
+            batch.statements[:0] = self._restate()
+            batch.faults[:0] = self._faults.retake()
+            self.is_new = False
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            batch.purge = self._retention.plan(
+                connection,
+                committed=committed,
+                incoming=len(batch.rounds),
+                owed=owed,
+                dates=dates,
+                full=self._full,
+            )
+            if batch.purge.ranges:
+                self._retention.execute(connection, batch.purge)
+            connection.executemany(_ROUND, batch.rounds)
+            for statement, parameters in batch.statements:
+                connection.execute(statement, parameters)
+            faults.write(connection, batch.faults)
+            connection.execute("COMMIT")
+        except BaseException:
+            with contextlib.suppress(sqlite3.Error):  # the first error is the one that counts
+                connection.execute("ROLLBACK")
+            raise
+        self._settle(batch.purge)
+
+    def _settle(self, purge: Purge) -> None:
+        """Faults and counters after a commit."""
+        self._faults.cleared(FaultCode.STORE_WRITE_FAILED, _PLACE)
+        if purge.ranges:
+            self._retention.done(purge)
+            first, last = purge.ranges[0][0], purge.ranges[-1][1]
+            self._log.info("store.purged", first=first, last=last, unsent=purge.unsent)
+        if purge.unsent:
+            evicted = self._retention.evicted
+            self._faults.raised(FaultCode.STORE_EVICTED, _PLACE, rounds=evicted, first=first, last=last)
+        if self._retention.at_floor and not self._full:
+            self._raise_full()
+        elif not self._retention.at_floor:
+            self._faults.cleared(FaultCode.STORE_FULL, _PLACE)
+            self._faults.cleared(FaultCode.STORE_EVICTED, _PLACE)
+            self._retention.keep_reserve()
+        self._full = False
+
+    def _raise_full(self) -> None:
+        free_bytes, floor_bytes = self._retention.free_bytes(), self._retention.floor_bytes
+        self._faults.raised(FaultCode.STORE_FULL, _PLACE, free_bytes=free_bytes, floor_bytes=floor_bytes)
+
+    def recover(self, error: Exception) -> None:
+        """Prepares for the next try after `write` failed; raises nothing, the next try shows what helped.
+
+        Deletes only the reserve file; a broken database is renamed, never deleted.
+        """
+        if isinstance(error, sqlite3.Error) and primary_code(error) == sqlite3.SQLITE_FULL:
+            self._full = True
+            self._raise_full()
+            self._retention.spend_reserve()
+            self._checkpoint()
+            return
+        code = getattr(error, "sqlite_errorname", type(error).__name__)
+        self._faults.raised(FaultCode.STORE_WRITE_FAILED, _PLACE, error=str(error), sqlite=code)
+        self._log.error("store.write_failed", error=str(error), code=code)
+        self.close()
+        self._suspect = True
+
+    def _checkpoint(self) -> None:
+        """Moves the log into the file, so that its room is used again; what cannot be moved stays in the log."""
+        if self._connection is not None:
+            with contextlib.suppress(sqlite3.Error):  # the disk is full: the next transaction tells
+                self._connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
+
+    def _sound_connection(self) -> sqlite3.Connection:
+        """The connection; after trouble a new one to a checked file. Raises sqlite3.Error, OSError."""
+        if self._connection is not None and not self._suspect:
+            return self._connection
+        self.close()
+        connection = self.open()
+        if self._suspect:
+            if not is_sound(connection):
+                self.close()
+                connection = self._replace("quick_check")
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            self._suspect = False
+        return connection
+
+    def _replace(self, reason: str) -> sqlite3.Connection:
+        """Sets the broken file aside under a dated name and starts a new one with what can be read of it.
+
+        A kill, a power cut or a full disk on the way leaves the broken file under one of its names; until the new one
+        is complete it has a name of its own, so that the next start begins again.
+        """
+        salvaged = salvage.replace(self.path, least=self._committed, now=self._clock.now())
+        self._connection = connect(self.path)
+        self.is_new = True
+        proof = {"reason": reason, "aside": salvaged.aside.name, "salvaged_rounds": salvaged.rounds}
+        self._faults.raised(FaultCode.STORE_DAMAGED, _PLACE, **proof)
+        self._log.error("store.damaged", **proof)
+        return self._connection
+
+    def first_since(self, since_ms: int, dates: Dates, top: int) -> int:
+        """The first stored number dated at or after `since_ms` (UTC ms since 1970); `top` when there is none."""
+        if self._connection is None:
+            return top
+        query = "SELECT min(number) FROM round WHERE number >= ? AND number < ? AND boot_ms >= ?"
+        for first, end, offset_ms in dates.spells_from(0):
+            if offset_ms is not None:
+                (number,) = self._connection.execute(query, (first, end or top, since_ms - offset_ms)).fetchone()
+                if number is not None:
+                    return int(number)
+        return top
+
+    def bytes(self) -> int:
+        """Size of the file and its log."""
+        return sum(_size(side(self.path, suffix)) for suffix in ("", "-wal"))
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
