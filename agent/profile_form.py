@@ -103,10 +103,11 @@ Codes = Annotated[dict[int, Decimal], _Codes()]
 Expected = Annotated[str | tuple[str, ...] | None, _Expected()]
 Range = Annotated[tuple[Decimal | None, Decimal | None], _Range()]
 Parity = Literal["none", "even", "odd"]
+Origin = Literal["captured", "constructed"]
 
 
 class TitleForm(Section):
-    """What the model of meter is called."""
+    """A sentence in both languages."""
 
     locale_name: ClassVar[str] = "profile-title"
     zh: Text
@@ -172,11 +173,12 @@ class ItemForm(SpecForm):
 
 
 class ExchangeForm(Section):
-    """A request and its reply, in hexadecimal."""
+    """A request and its reply, in hexadecimal; `origin` where it differs from the test's."""
 
     locale_name: ClassVar[str] = "profile-exchange"
     request: Bytes
     reply: Bytes
+    origin: Origin | None = None
 
 
 class TestForm(Section):
@@ -188,7 +190,7 @@ class TestForm(Section):
     reply: Bytes | None = None
     exchanges: list[ExchangeForm] = Field(default_factory=list)
     expect: dict[str, Expected] = Field(min_length=1)
-    origin: Literal["captured", "constructed"]
+    origin: Origin
     note: Text = ""
 
 
@@ -200,6 +202,7 @@ class ProfileForm(Section):
     title: TitleForm
     source: Text
     tested: Literal["document", "captured", "field"] = "document"
+    unconfirmed: TitleForm | None = None
     protocol: Text
     line: SerialForm = SerialForm()
     limits: dict[str, Any] = Field(default_factory=dict)

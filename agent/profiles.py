@@ -80,9 +80,10 @@ def read_profile(document: Document, name: str, drivers: Drivers) -> Profile:
         raise FormErrors(document.problems)
     return Profile(
         name=name,
-        title=MappingProxyType({"zh": form.title.zh, "en": form.title.en}),
+        title=MappingProxyType(form.title.model_dump()),
         source=form.source,
         tested=form.tested,
+        unconfirmed=MappingProxyType({} if form.unconfirmed is None else form.unconfirmed.model_dump()),
         protocol=form.protocol,
         line=SerialSettings(baud=form.line.baud, parity=form.line.parity, stop_bits=form.line.stop_bits),
         silence_ms=form.line.silence,

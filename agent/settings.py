@@ -35,7 +35,7 @@ class SerialSettings:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
     """A model of meter. `tested` is `document`, `captured` or `field`; `version` is 8 hex of its content's SHA-256.
-
+    `title` and `unconfirmed` (what must be compared with the display on site; may be empty) are by language.
     `line` is what the maker ships; `silence_ms` is added to the protocol's own silence; `limits` are for `Driver.plan`.
     """
 
@@ -43,6 +43,7 @@ class Profile:
     title: Mapping[str, str]
     source: str
     tested: str
+    unconfirmed: Mapping[str, str]
     protocol: str
     line: SerialSettings
     silence_ms: int
