@@ -1,0 +1,57 @@
+"""What the forwarder needs of the store and of its settings: the store's own classes fit."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from agent.model import Ranges, StoredRound
+
+
+class Rounds(Protocol):
+    """What is read: the store's `Reader`, with a connection of its own."""
+
+    def rounds(self, first: int, last: int, *, limit: int) -> list[StoredRound]:
+        """The committed rounds from `first` to `last`, ascending, at most `limit`."""
+        ...
+
+    def parked(self, uplink: str) -> object:
+        """What is parked for this uplink; empty when nothing is."""
+        ...
+
+    def close(self) -> None:
+        """Ends the connection."""
+        ...
+
+
+class Queue(Protocol):
+    """What is told to the store, whose own thread writes it."""
+
+    @property
+    def committed(self) -> int:
+        """The newest number on disk."""
+        ...
+
+    def subscribe(self) -> int:
+        """An eventfd that is written after each commit."""
+        ...
+
+    def begin_cursor(self, uplink: str) -> Ranges:
+        """The set last kept for this uplink; a new one owes the rounds to come."""
+        ...
+
+    def keep_cursor(self, uplink: str, ranges: Ranges) -> Ranges:
+        """Keeps the set with a coming commit; gives it back with what changed behind the uplink's back."""
+        ...
+
+    def park(self, uplink: str, number: int, reason: str) -> None:
+        """Sets a round aside that the platform rejects, with its reason."""
+        ...
+
+
+class DeliverySettings(Protocol):
+    """What every uplink's settings say to the forwarder."""
+
+    @property
+    def reconnect_max_ms(self) -> int:
+        """The longest wait between two attempts to connect."""
+        ...
