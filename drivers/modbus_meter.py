@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from drivers.contract import BadChecksum, Malformed, WrongAddress
+from drivers.octets import has_sound_crc
+
 _TABLES = {1: "coil", 2: "discrete", 3: "holding", 4: "input"}  # function code: table
 _BIT_FUNCTIONS = (1, 2)
 _FIXED_FUNCTIONS = frozenset({1, 2, 3, 4, 5, 6})  # function, address, count or value
@@ -48,3 +51,25 @@ def answer_pdu(pdu: bytes, image: Mapping[str, Mapping[int, int]]) -> bytes:
 
 def _exception(function: int, code: int) -> bytes:
     return bytes([function | 0x80, code])
+
+
+def recalled(request: bytes, reply: bytes) -> dict[str, dict[str, dict[int, int]]]:
+    """The memory of `answer` that a recorded RTU read and its reply prove. Raises WireError when they prove none."""
+    for frame in (request, reply):
+        if not has_sound_crc(frame):
+            raise BadChecksum("the CRC of a recorded frame does not fit", frame)
+    table = _TABLES.get(request[1])
+    if table is None or len(request) != _FIXED_SIZE + 3:
+        raise Malformed("the recorded request is no read", request)
+    if reply[0] != request[0]:
+        raise WrongAddress(f"address {reply[0]} answered, {request[0]} was asked", reply)
+    start, count = int.from_bytes(request[2:4], "big"), int.from_bytes(request[4:6], "big")
+    data, is_bits = reply[3:-2], request[1] in _BIT_FUNCTIONS
+    size = (count + 7) // 8 if is_bits else 2 * count
+    if reply[1:3] != bytes([request[1], size & 0xFF]) or len(data) != size:
+        raise Malformed(f"the recorded reply has {len(data)} bytes of data, {size} were asked for", reply)
+    if is_bits:
+        words = {start + at: data[at // 8] >> at % 8 & 1 for at in range(count)}
+    else:
+        words = {start + at: int.from_bytes(data[2 * at : 2 * at + 2], "big") for at in range(count)}
+    return {str(request[0]): {table: words}}
