@@ -137,6 +137,25 @@ class Reader:
         rows = self._query("SELECT ranges FROM uplink WHERE name = ?", (uplink,))
         return cursors.loads(rows[0][0]) if rows else None
 
+    def due(self, uplink: str) -> int:
+        """How many stored rounds are acknowledged by this uplink, waiting or parked; 0 for a name without a queue."""
+        rows = self._query("SELECT since FROM uplink WHERE name = ?", (uplink,))
+        if not rows:
+            return 0
+        since, last = max(1, int(rows[0][0])), self.committed()
+        return max(0, last - since + 1 - cursors.count(cursors.without(self._deleted(), 1, since - 1), last))
+
+    def undated(self, first: int, last: int) -> int:
+        """How many numbers of first…last have no date: those of a boot in which nobody told the time."""
+        self._query(_LAST, ())
+        self._refresh()
+        found = 0
+        for start, following, offset_ms in self._dates.spells_from(first):
+            if offset_ms is None:
+                end = last if following is None else min(last, following - 1)
+                found += max(0, end - max(start, first) + 1)
+        return found
+
     def uplinks(self) -> tuple[str, ...]:
         """Every name that has a queue, those of removed uplinks too."""
         return tuple(name for (name,) in self._query("SELECT name FROM uplink ORDER BY name", ()))
@@ -157,11 +176,16 @@ class Reader:
         meta = dict(self._query("SELECT name, value FROM meta", ()))
         first = int(self._query("SELECT min(number) FROM round", ())[0][0] or 0)
         last = self.committed()
-        deleted = cursors.count(cursors.loads(meta.get("deleted", "[]")), last)
+        deleted = cursors.count(self._deleted(), last)
         size = sum(
             side(self._path, suffix).stat().st_size for suffix in ("", "-wal") if side(self._path, suffix).exists()
         )
         return Counts(last - deleted, first, last, int(meta.get("evicted", "0")), size)
+
+    def _deleted(self) -> Ranges:
+        """The numbers that are no longer in the file."""
+        rows = self._query("SELECT value FROM meta WHERE name = 'deleted'", ())
+        return cursors.loads(rows[0][0]) if rows else ()
 
     def _query(self, sql: str, parameters: tuple[object, ...]) -> list[Any]:
         try:
