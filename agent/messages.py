@@ -42,14 +42,14 @@ class Messages:
         self._sentences: dict[str, Sentence] = {}
         self._unread: Iterator[Traversable] = _files(lang)
 
-    def text(self, key: str, **arguments: object) -> str:
+    def text(self, key: str, /, **arguments: object) -> str:
         """The sentence `key`, its placeholders filled."""
         sentence = self._find(key)
         if sentence is None:
             return " ".join([key, *(f"{name}={value}" for name, value in arguments.items())])
         return _filled(sentence if isinstance(sentence, str) else "\n".join(sentence), arguments)
 
-    def texts(self, key: str, **arguments: object) -> tuple[str, ...]:
+    def texts(self, key: str, /, **arguments: object) -> tuple[str, ...]:
         """The list of sentences `key`, filled; empty when there is none."""
         sentence = self._find(key)
         if sentence is None:

@@ -10,10 +10,10 @@ from pathlib import Path
 class SimulatedLineSettings:
     """A line has either `pty` (where the link to the port is put) or `tcp` (host and port; port 0: any free one).
 
-    `framing` is `rtu` or `tcp`, by default what the medium usually carries. `latency_s`, `baud`, `parity` (`none even odd`)
-    and `stop_bits` are for meters that have none of their own. Serial only: `strict`: requests that begin before the
-    silence is over are dropped; `echo`: the adapter hears itself; `usb_timer_s`: it hands over what it received at the
-    ticks of a latency timer. TCP only: `max_connections`.
+    `framing` is `rtu` or `tcp`, by default what the medium usually carries. `latency_s`, `baud`, `parity` and
+    `stop_bits` are for meters that have none of their own. Serial only: `strict`: requests that begin before the
+    silence is over are dropped; `echo`: the adapter hears itself; `usb_timer_s`: it hands over what it received at
+    the ticks of a latency timer. TCP only: `max_connections`.
 
     Raises:
         ValueError: both or neither of `pty` and `tcp`.
@@ -25,7 +25,7 @@ class SimulatedLineSettings:
     framing: str = ""
     latency_s: float = 0.005
     baud: int = 9600
-    parity: str = "none"
+    parity: str = "none"  # none, even or odd
     stop_bits: int = 1
     strict: bool = False
     echo: bool = False
