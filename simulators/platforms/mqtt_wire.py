@@ -12,7 +12,7 @@ Source: OASIS MQTT 3.1.1 (2014) and 5.0 (2019); clause numbers are those of 5.0,
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from types import MappingProxyType
 
@@ -81,7 +81,7 @@ class Message:
     payload: bytes
     qos: int = 0
     retain: bool = False
-    properties: Properties = NO_PROPERTIES
+    properties: Properties = field(default_factory=lambda: NO_PROPERTIES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,6 +176,11 @@ class PacketReader:
 
     def next(self) -> Packet | None:
         """The next whole packet, None while bytes are missing. Raises MqttError."""
+        if self._buffer and (self.level == 0) != (self._buffer[0] >> 4 == _Type.CONNECT):
+            kind, place = self._buffer[0] >> 4, "after" if self.level else "before"
+            raise MqttError(
+                Code.PROTOCOL_ERROR, f"packet type {kind} {place} CONNECT"
+            )  # [MQTT-3.1.0-1], [MQTT-3.1.0-2]
         header = self._header()
         if header is None:
             return None
@@ -207,8 +212,6 @@ class PacketReader:
 
     def _packet(self, first: int, body: Body) -> Packet:
         kind, flags = first >> 4, first & 0x0F
-        if (self.level == 0) != (kind == _Type.CONNECT):
-            raise MqttError(Code.PROTOCOL_ERROR, f"packet type {kind} {'after' if self.level else 'before'} CONNECT")
         if kind == _Type.PUBLISH:
             return _publish(flags, body, self.level)
         if flags != (0b0010 if kind in _FLAGS_0010 else 0):
