@@ -21,7 +21,7 @@ from agent.board import (
 )
 from agent.clock import Clock, SystemClock, sharpen_timers
 from agent.messages import Messages
-from agent.station import DEFAULT_CONFIG, store_path
+from agent.client import DEFAULT_CONFIG, store_path
 from drivers.registry import DRIVERS
 
 HELP_KEY = "cli.verb.selftest"
