@@ -39,7 +39,14 @@ def _site(
     site.serial("bus", baud=BAUD, latency=f"{TURNAROUND_S * 1000:g}ms", **far)
     site.profile("bench", dict(zip(PLAIN, registers, strict=False)))
     for unit in range(1, meters + 1):
-        site.meter(f"meter-{unit:02d}", "bus", "bench", unit, values=dict.fromkeys(PLAIN[: len(registers)], str(unit)))
+        site.meter(
+            f"meter-{unit:02d}",
+            "bus",
+            "bench",
+            unit,
+            values=dict.fromkeys(PLAIN[: len(registers)], str(unit)),
+            gaps="zero",
+        )
     return site
 
 
@@ -75,7 +82,7 @@ def _measure(
         served = site.served()
         window = [one for one in served if since_s <= one.at_s <= until_s]
         errors = [] if with_naive else stamp_errors_ms(collector, served, since_s)
-        return _Run(rate(served, since_s, until_s), sum(one.early for one in window), len(window), errors)
+        return _Run(rate(served, since_s, until_s), meters.early(), len(window), errors)
 
 
 def _efficiency(bench: Bench, name: str, title: str, aim: str, registers: Sequence[int], **far: Any) -> list[Figure]:

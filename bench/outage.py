@@ -6,9 +6,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from tests.proxy import Proxy
+
 from bench.figures import Bench, Figure
 from bench.running import lan, longest_pause_s, middle, naive, percentile, settle, simulated
-from tests.proxy import Proxy
 from tests.system.processes import Collector, Process, until
 from tests.system.station import Site
 
@@ -150,7 +151,7 @@ def slow_link(bench: Bench) -> list[Figure]:
     size = sum(message.size for message in collector.messages()) / max(1, len(came))
     lost = len(stored - {one["id"] for _, one, _ in came})
     live_kb = METERS_SLOW * size / 1000
-    note = f"live {live_kb:.1f} kB/s, median {middle(delays):.2f} s; {len(missed)} rounds of backlog done in {drained_s:.0f} s"
+    note = f"live {live_kb:.1f} kB/s, median {middle(delays):.2f} s; backlog of {len(missed)} done in {drained_s:.0f} s"
     title = f"64 kbit/s link, {outage_s:.0f} s outage"
     return [
         Figure(name="slow-lost", title=f"{title}: rounds lost", unit="rounds", target="0", limit=0, qushui=lost),

@@ -13,7 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
-from tests.system.processes import Process, Served
+from tests.system.processes import Meters, Process, Served
 from tests.system.station import TWENTY, Site
 
 NAIVE = Path(__file__).with_name("naive.py")
@@ -62,7 +62,7 @@ def naive(
 
 
 @contextmanager
-def simulated(site: Site) -> Iterator[Process]:
+def simulated(site: Site) -> Iterator[Meters]:
     """Meters, for one run: a fresh log each time."""
     site.write()
     meters = site.start_meters()

@@ -57,12 +57,17 @@ def until(condition: Callable[[], bool], within_s: float, what: str) -> None:
 class Process:
     """One child, its output in a file, stopped by its id."""
 
-    def __init__(self, name: str, argv: Sequence[str | Path], directory: Path) -> None:
+    def __init__(self, name: str, argv: Sequence[str | Path], directory: Path, *, is_told: bool = False) -> None:
+        """`is_told`: it takes orders on its standard input."""
         self.name = name
         self.output = directory / f"{name}.out"
         with self.output.open("ab") as output:
             self.child = subprocess.Popen(
-                [str(word) for word in argv], stdout=output, stderr=output, stdin=subprocess.DEVNULL, cwd=directory
+                [str(word) for word in argv],
+                stdout=output,
+                stderr=output,
+                stdin=subprocess.PIPE if is_told else subprocess.DEVNULL,
+                cwd=directory,
             )
         self.started_s = time.monotonic()
 
@@ -205,6 +210,26 @@ class Served:
     early: bool  # the request began before the silence after the frame before it was over
     request: bytes
     reply: bytes
+
+
+class Meters(Process):
+    """`qushui-sim meters FILE`; what it answers goes to `log`, its counters at the end to a file beside it."""
+
+    def __init__(self, directory: Path, file: Path, log: Path) -> None:
+        self.counters = log.with_suffix(".stats")
+        argv = [SCRIPTS / "qushui-sim", "meters", file, "--log", log, "--stats", self.counters]
+        super().__init__("meters", argv, directory, is_told=True)
+
+    def order(self, **order: Any) -> None:
+        """Tells it to set values or to misbehave, as `qushui-sim meters` takes it."""
+        assert self.child.stdin is not None
+        self.child.stdin.write(json.dumps(order).encode() + b"\n")
+        self.child.stdin.flush()
+
+    def early(self) -> int:
+        """After its end: requests that began before the silence was over, answered or dropped."""
+        stats = json.loads(self.counters.read_text(encoding="utf-8"))["lines"]
+        return sum(int(line["early"]) for line in stats.values())
 
 
 class Daemon(Process):

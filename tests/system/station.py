@@ -22,7 +22,7 @@ from agent.model import StoredRound
 from agent.quantities import QUANTITIES, STATUS
 from agent.store.reader import Reader
 from tests.system.delivery import Delivery, compare
-from tests.system.processes import SCRIPTS, Broker, Collector, Daemon, Process, Served, free_port, listens, until
+from tests.system.processes import Broker, Collector, Daemon, Meters, Process, Served, free_port, listens, until
 
 BULK = os.environ.get("QUSHUI_BULK", "0") not in {"", "0"}  # `make bulk`: the full lengths
 
@@ -141,16 +141,9 @@ class Site:
             for process in self.processes:
                 print(f"--- {process.name}\n{process.text()[-3000:]}")
 
-    def start_meters(self) -> Process:
+    def start_meters(self) -> Meters:
         """`qushui-sim meters`, its log of served requests in `served`."""
-        log = self.directory / "served"
-        process = self.keep(
-            Process(
-                "meters",
-                [SCRIPTS / "qushui-sim", "meters", self.directory / "meters.yaml", "--log", log],
-                self.directory,
-            )
-        )
+        process = self.keep(Meters(self.directory, self.directory / "meters.yaml", self.directory / "served"))
         until(lambda: self._far_ends_are_there() or not process.running, 20, "the simulated meters are there")
         assert process.running, process.text()
         return process

@@ -29,12 +29,14 @@ def test_every_committed_reading_reaches_the_broker_unchanged_however_often_the_
 ) -> None:
     chance = random.Random(4711)
     with _site(tmp_path) as site:
-        site.start_meters()
+        meters = site.start_meters()
         broker: Broker | None = site.start_broker()
         collector = site.start_collector()
         seen: dict[str, tuple[object, ...]] = {}
-        for _ in range(KILLS):
+        for turn in range(KILLS):
             daemon = site.start_daemon()
+            for index in range(METERS):
+                meters.order(meter=f"meter-{index}", set={TWENTY[0]: 100 * index + turn})
             site.grows(1)
             time.sleep(chance.uniform(0.1, 1.0))
             if chance.random() < 0.5:
@@ -54,9 +56,17 @@ def test_every_committed_reading_reaches_the_broker_unchanged_however_often_the_
         assert seen.keys() <= {one.id for one in site.stored()}
         numbers = [one.number for one in site.stored()]
         assert numbers == list(range(numbers[0], numbers[0] + len(numbers))), "a number was given and not kept"
+        meters.stop()
+        served = {(one.meter, words(one.reply[9:])) for one in site.served()}
+        assert {(one.layout.meter, one.texts) for one in site.stored() if one.quality is None} <= served
         assert delivery.missing == []
         assert delivery.different == []
         assert delivery.unmarked_repeats == []
+
+
+def words(data: bytes) -> tuple[str, ...]:
+    """The registers of an answer as decimal text."""
+    return tuple(str(int.from_bytes(data[at : at + 2], "big")) for at in range(0, len(data), 2))
 
 
 def _turned(site: Site, broker: Broker | None) -> Broker | None:

@@ -15,7 +15,7 @@ def test_four_registers_with_a_gap_of_ten_are_read_with_one_request(tmp_path: Pa
     with Site(tmp_path, poll="200ms") as site:
         site.serial("bus", strict=True, latency="5ms")
         site.profile("gap", dict(zip(PLAIN, (0, 1, 12, 13), strict=False)))
-        site.meter("well", "bus", "gap", 7, values=dict(zip(PLAIN, ("1", "2", "3", "4"), strict=False)), gaps=True)
+        site.meter("well", "bus", "gap", 7, values=dict(zip(PLAIN, ("1", "2", "3", "4"), strict=False)), gaps="zero")
         site.write()
         meters = site.start_meters()
         daemon = site.start_daemon()

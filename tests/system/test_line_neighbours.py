@@ -24,10 +24,9 @@ def test_five_dead_meters_of_twenty_cost_the_others_no_slot(tmp_path: Path) -> N
         site.serial("bus", baud=BAUD, strict=True, latency="9ms")
         site.profile("ten", {quantity: register for register, quantity in enumerate(PLAIN[:REGISTERS])})
         for unit in range(1, 21):
+            values = dict.fromkeys(PLAIN[:REGISTERS], str(unit))
             mischief = [{"kind": "dead"}] if unit in DEAD else []
-            site.meter(
-                f"meter-{unit:02d}", "bus", "ten", unit, values=dict.fromkeys(PLAIN[:REGISTERS], str(unit)), mischief=mischief
-            )
+            site.meter(f"meter-{unit:02d}", "bus", "ten", unit, values=values, mischief=mischief)
         site.write()
         meters = site.start_meters()
         daemon = site.start_daemon().ready()
