@@ -48,15 +48,15 @@ def qualify(entries: Sequence[Entry], found: Round, baseline: Baseline) -> tuple
 
 
 class Judge:
-    """Keeps the baselines of all meters and raises what the rules find. Belongs to the store's thread."""
+    """Keeps the baselines of all meters and raises what the rules find. A meter's rounds come from one thread."""
 
-    def __init__(self, *, faults: FaultSink, baseline: Callable[[str], Baseline]) -> None:
-        """`baseline` gives the last good counters of a meter as they are on disk; asked once for each meter."""
+    def __init__(self, *, faults: FaultSink, baseline: Callable[[str], Mapping[str, str]]) -> None:
+        """`baseline` gives the last good counters of a meter as stored decimal text; asked once for each meter."""
         self._faults = faults
         self._baseline = baseline
         self._entries: dict[tuple[str, str], Sequence[Entry]] = {}
         self._baselines: dict[str, Baseline] = {}
-        self._raised: set[tuple[FaultCode, str]] = set()
+        self._raised: dict[str, set[FaultCode]] = {}
 
     def knows(self, meter: str, version: str, entries: Sequence[Entry]) -> None:
         """From now on rounds of `meter` under profile `version` are judged by `entries`."""
@@ -69,9 +69,10 @@ class Judge:
         if not entries:
             return found
         if meter not in self._baselines:
-            self._baselines[meter] = self._baseline(meter)
+            stored = self._baseline(meter)
+            self._baselines[meter] = {quantity: Decimal(text) for quantity, text in stored.items()}
         judged, self._baselines[meter] = qualify(entries, found, self._baselines[meter])
-        if judged is not found or any(place == f"meter/{meter}" for _, place in self._raised):
+        if judged is not found or self._raised.get(meter):
             self._report(judged, meter)
         return judged
 
@@ -85,8 +86,7 @@ class Judge:
                     last = self._baselines[meter].get(quantity, "")
                     held.setdefault(_FAULTS[reason], {"quantity": quantity, "value": value, "last": last})
         for code, evidence in held.items():
-            self._raised.add((code, place))
             self._faults.raised(code, place, **evidence)
-        for code, where in [each for each in self._raised if each[1] == place and each[0] not in held]:
-            self._raised.discard((code, where))
-            self._faults.cleared(code, where)
+        for code in self._raised.get(meter, set()) - set(held):
+            self._faults.cleared(code, place)
+        self._raised[meter] = set(held)

@@ -1,0 +1,104 @@
+"""Who may import whom (the table of the architecture page), read from the sources themselves."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# Row of each module or package of `agent`; the longest name that fits counts.
+ROWS = {
+    "model": 1, "quantities": 1, "faults": 1, "schedule": 1, "entries": 1, "settings": 1, "uplinks.contract": 1,
+    "form": 2, "messages": 2, "page": 2, "profiles": 2, "profile_form": 2, "config": 2, "planning": 2, "decode": 2,
+    "qualify": 2, "replay": 2, "config_form": 2, "uplinks.mqtt_wire": 2,
+    "clock": 3, "board": 3, "retry": 3, "logs": 3, "line": 3, "store": 3,
+    "poll": 4, "forward": 4, "control": 4, "uplinks.mqtt": 4,
+    "supervise": 5, "wiring": 5, "station": 5, "client": 5, "daemon": 5, "uplinks.registry": 5,
+    "cli": 6,
+}  # fmt: skip
+PURE_ROWS = (1, 2)
+NO_SIBLINGS = (4, 6)
+WORLD = {
+    "socket", "select", "sqlite3", "serial", "termios", "paho", "subprocess", "signal", "threading", "multiprocessing",
+    "time", "asyncio", "urllib", "http", "ssl", "tenacity", "structlog",
+}  # fmt: skip
+DISPATCHERS = {"cli.main", "cli.__main__"}  # dispatch to the verbs, which do not know each other
+
+
+def sources(package: str) -> list[Path]:
+    return sorted((ROOT / package).rglob("*.py"))
+
+
+def module_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Every module that is imported anywhere in the file; `from a import b` counts as a.b."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def part_of(module: str) -> str | None:
+    """The entry of ROWS that `agent.x.y` belongs to."""
+    name = module.removeprefix("agent.")
+    return max((part for part in ROWS if name == part or name.startswith(part + ".")), key=len, default=None)
+
+
+@pytest.mark.parametrize("path", sources("agent"), ids=module_of)
+def test_imports_inside_agent_point_up_the_table(path):
+    module = module_of(path)
+    if path.name == "__init__.py":
+        assert not path.read_text(encoding="utf-8"), "every __init__.py stays empty"
+        return
+    own = part_of(module)
+    assert own is not None, f"{module} has no row: give it one in ROWS and in the architecture page"
+    for imported in imports(path):
+        top = imported.split(".")[0]
+        assert top not in {"simulators", "tests", "bench"}, f"{module} imports {imported}"
+        if ROWS[own] in PURE_ROWS:
+            assert top not in WORLD, f"{module} is pure and imports {imported}"
+        other = part_of(imported) if top == "agent" else None
+        if other is None or (other == own and ROWS[own] != 6):
+            continue
+        assert ROWS[other] <= ROWS[own], f"{module} (row {ROWS[own]}) imports {imported} (row {ROWS[other]})"
+        if ROWS[own] in NO_SIBLINGS and ROWS[other] == ROWS[own]:
+            names = {own, other} if ROWS[own] == 4 else {module, ".".join(imported.split(".")[:3])}
+            siblings = module.removeprefix("agent.") not in DISPATCHERS and len(names) > 1
+            shared = imported.startswith(("agent.cli.shared.", "agent.uplinks.contract."))
+            assert not siblings or shared, f"{module} imports its sibling {imported}"
+
+
+@pytest.mark.parametrize("path", sources("drivers"), ids=module_of)
+def test_drivers_know_bytes_only(path):
+    for imported in imports(path):
+        top = imported.split(".")[0]
+        assert top in {"drivers", "pymodbus", "__future__"} or (top in sys.stdlib_module_names and top not in WORLD), (
+            imported
+        )
+        if top == "pymodbus":
+            assert path.name == "modbus.py", "drivers/modbus.py alone imports pymodbus"
+
+
+@pytest.mark.parametrize("path", sources("simulators"), ids=module_of)
+def test_simulators_use_the_codecs_and_rows_one_and_two(path):
+    allowed_above = {"simulators.demo"}  # runs the daemon as a process and reads its database afterwards
+    for imported in imports(path):
+        other = part_of(imported) if imported.startswith("agent.") else None
+        if other is not None and module_of(path) not in allowed_above:
+            assert ROWS[other] in PURE_ROWS, f"{path.name} imports {imported}"
+
+
+def test_only_the_line_opens_ports_towards_meters():
+    for path in sources("agent"):
+        if path.parent.name != "line" and path.name != "board.py":
+            assert not any(name.split(".")[0] == "serial" for name in imports(path)), path
