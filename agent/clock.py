@@ -1,9 +1,9 @@
 """The only source of time.
 
 Strategy: every stored moment is boot time (CLOCK_BOOTTIME), which no one can set; the date is an offset to it that this
-clock trusts or does not. The offset comes from the system clock where the configuration trusts it (`host`; `rtc`;
-`ntp` once the kernel says it is synchronised), or from a person or platform through `set`. Intervals use `monotonic`.
-The system clock itself is never moved.
+clock trusts or does not, and that keeps still between two looks at the system clock. The offset comes from the system
+clock where the configuration trusts it (`host`; `rtc`; `ntp` once the kernel says it is synchronised), or from a person
+or platform through `set`. Intervals use `monotonic`. The system clock itself is never moved.
 """
 
 from __future__ import annotations
@@ -75,8 +75,9 @@ class SystemClock:
     def __init__(self, trust: str) -> None:
         self.boot_id = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         self._trust = trust
-        self._set: tuple[int, str] | None = None  # offset and source given by a person or platform
+        self._is_set_by_hand = False
         self._synced_by = trust if trust in {"host", "rtc"} else ""
+        self._offset_ms = _system_offset_ms()
 
     def monotonic(self) -> float:
         """Seconds for intervals; never steps."""
@@ -95,17 +96,24 @@ class SystemClock:
 
     @property
     def offset_ms(self) -> int:
-        """UTC ms since 1970 minus boot time ms, the best we have."""
-        if self._set is not None:
-            return self._set[0]
-        return round((time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)) * 1000)
+        """UTC ms since 1970 minus boot time ms, the best we have; constant between two calls of `refresh`."""
+        return self._offset_ms
 
     @property
     def synced(self) -> bool:
         """A trusted source has set the date in this boot; stays true until the next boot."""
-        if not self._synced_by and self._trust == "ntp" and kernel_is_synchronised():
-            self._synced_by = "ntp"
         return bool(self._synced_by)
+
+    def refresh(self) -> bool:
+        """Looks at the system clock again; true when it was set or became trusted since, so that a new era begins."""
+        offset_ms = _system_offset_ms()
+        trusted_now = not self._synced_by and self._trust == "ntp" and kernel_is_synchronised()
+        if trusted_now:
+            self._synced_by = "ntp"
+        if self._is_set_by_hand or (not trusted_now and abs(offset_ms - self._offset_ms) <= _STEP_MS):
+            return False
+        self._offset_ms = offset_ms
+        return True
 
     @property
     def source(self) -> str:
@@ -114,7 +122,8 @@ class SystemClock:
 
     def set(self, at: datetime, source: str) -> None:
         """Takes the date from a trusted person or platform; moves only this agent's offset."""
-        self._set = (round((at - _EPOCH) / timedelta(milliseconds=1)) - self.boot_ms(), source)
+        self._offset_ms = round((at - _EPOCH) / timedelta(milliseconds=1)) - self.boot_ms()
+        self._is_set_by_hand = True
         self._synced_by = source
 
     def wait(self, stop: threading.Event, seconds: float) -> bool:
@@ -127,9 +136,8 @@ class SystemClock:
             time.sleep(min(seconds, 5.0))
 
 
-def stepped(before_ms: int, after_ms: int) -> bool:
-    """Whether two offsets differ by more than slewing and rounding explain."""
-    return abs(after_ms - before_ms) > _STEP_MS
+def _system_offset_ms() -> int:
+    return round((time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)) * 1000)
 
 
 def kernel_is_synchronised() -> bool:

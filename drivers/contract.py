@@ -55,12 +55,22 @@ class Malformed(WireError):
     """Bytes came that are not the answer to this request: other function, other count, cut or foreign."""
 
 
+class Refusal(StrEnum):
+    """What a refusal means for whoever asks."""
+
+    NEVER = "never"  # this meter does not do that
+    NARROWER = "narrower"  # it may answer if less is asked at once
+    LATER = "later"  # it is there and asks for time
+    ABSENT = "absent"  # a gateway speaks for a meter that did not answer
+
+
 class Refused(WireError):
     """The meter understood and said no. `code` is the protocol's own (Modbus: exception code)."""
 
-    def __init__(self, code: int, detail: str, received: bytes = b"") -> None:
+    def __init__(self, code: int, kind: Refusal, detail: str, received: bytes = b"") -> None:
         super().__init__(detail, received)
         self.code = code
+        self.kind = kind
 
 
 class SpecError(Exception):
@@ -173,5 +183,12 @@ class Driver(Protocol):
         """Meter's side, for simulators and tests: the reply of meters with this memory; b"" when none answers.
 
         `memory` maps address text to that meter's image (Modbus: {"holding": {register: word}, "input": {…}, …}).
+        """
+        ...
+
+    def recall(self, request: bytes, reply: bytes) -> dict[str, Any]:
+        """The memory, as `answer` takes it, that a recorded exchange proves; profiles test themselves by it.
+
+        Raises WireError when the frames are not sound or not a question and its answer.
         """
         ...

@@ -27,6 +27,7 @@ from drivers.contract import (
     Malformed,
     NeedData,
     RawValue,
+    Refusal,
     Refused,
     Reply,
     SpecError,
@@ -35,7 +36,7 @@ from drivers.contract import (
     WrongAddress,
 )
 from drivers.modbus_item import BIT_TABLES, ModbusItem, modbus_item
-from drivers.modbus_meter import answer_pdu, request_pdu_size
+from drivers.modbus_meter import answer_pdu, recalled, request_pdu_size
 from drivers.octets import crc16, has_sound_crc
 
 _REQUESTS: Mapping[str, type[ModbusPDU]] = {
@@ -64,8 +65,14 @@ EXCEPTIONS = {  # application protocol 7
     10: "gateway path unavailable",
     11: "gateway target device failed to respond",
 }
-LATER = frozenset({5, 6})  # the meter is there and asks for time
-NOT_THERE = frozenset({10, 11})  # the gateway speaks for a meter that did not answer
+_REFUSALS = {
+    2: Refusal.NARROWER,
+    3: Refusal.NARROWER,
+    5: Refusal.LATER,
+    6: Refusal.LATER,
+    10: Refusal.ABSENT,
+    11: Refusal.ABSENT,
+}
 
 
 @dataclass(frozen=True)
@@ -78,6 +85,7 @@ class ModbusAsk:
     start: int
     size: int
     units: tuple[tuple[ModbusItem, ...], ...]
+    even: bool = False  # this meter takes even addresses and counts only
 
     @cached_property
     def items(self) -> tuple[ModbusItem, ...]:
@@ -133,7 +141,7 @@ class ModbusAsk:
         if len(runs) == 1 and len(self.units) > 1:
             half = len(self.units) // 2
             runs = [list(self.units[:half]), list(self.units[half:])]
-        return tuple(_ask(self.framing, self.address, tuple(run)) for run in runs)
+        return tuple(_ask(self.framing, self.address, tuple(run), even=self.even) for run in runs)
 
     def values(self, data: bytes) -> tuple[RawValue, ...]:
         """The raw values of all items from the reply's data bytes."""
@@ -154,7 +162,7 @@ def _ask(framing: str, address: int, units: tuple[tuple[ModbusItem, ...], ...], 
     end = max(_end(unit) for unit in units)
     if even:
         start, end = start - start % 2, end + end % 2
-    return ModbusAsk(framing, address, units[0][0].table, start, end - start, units)
+    return ModbusAsk(framing, address, units[0][0].table, start, end - start, units, even)
 
 
 def _start(unit: tuple[ModbusItem, ...]) -> int:
@@ -301,7 +309,8 @@ class TcpExchange:
 
 
 def _refused(code: int, received: bytes) -> Refused:
-    return Refused(code, f"exception {code}: {EXCEPTIONS.get(code, 'unknown')}", received)
+    kind = _REFUSALS.get(code, Refusal.NEVER)
+    return Refused(code, kind, f"exception {code}: {EXCEPTIONS.get(code, 'unknown')}", received)
 
 
 class ModbusDriver:
@@ -385,3 +394,7 @@ class ModbusDriver:
             return b""
         pdu = answer_pdu(request[MBAP_SIZE:], image)
         return request[:4] + (len(pdu) + 1).to_bytes(2, "big") + request[6:7] + pdu
+
+    def recall(self, request: bytes, reply: bytes) -> dict[str, Any]:
+        """The memory that a recorded RTU exchange proves. Raises WireError."""
+        return recalled(request, reply)
