@@ -120,7 +120,7 @@ class Subscriber:
 
 
 def make_certificates(directory: Path) -> None:
-    """By openssl: `ca.pem`, and by it `NAME.pem` + `NAME.key` for a broker here, one elsewhere, old, new, and a client."""
+    """`ca.pem`, and by it `NAME.pem` + `NAME.key`: of brokers here, elsewhere, of old, of the future; of a client."""
     here = "subjectAltName=DNS:localhost,IP:127.0.0.1"
     now = "240101000000Z"
     wanted = {  # name: extension, not before, not after (YYMMDDHHMMSSZ; two-digit years from 50 on are 19xx)
