@@ -12,7 +12,7 @@ import fcntl
 import os
 import sqlite3
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -21,6 +21,7 @@ PAGE_BYTES = 1024
 _WAL_BYTES = 8 << 20  # checkpoint when the log is this long; the largest size it keeps is twice that
 _FRAME_BYTES = PAGE_BYTES + 24
 _BUSY_MS = 5000
+STEPS_A_BEAT = 100_000  # SQLite's own instructions: some milliseconds
 _PRIMARY = 0xFF  # SQLite's extended result codes carry the primary one in the low byte
 SIDES = ("", "-wal", "-shm")
 """The suffixes of the files that together are one database."""
@@ -157,14 +158,17 @@ def is_damage(error: sqlite3.Error) -> bool:
     return primary_code(error) in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
-def is_sound(connection: sqlite3.Connection) -> bool:
-    """Whether SQLite finds no fault in the whole file; reads all of it."""
+def is_sound(connection: sqlite3.Connection, beat: Callable[[], None]) -> bool:
+    """Whether SQLite finds no fault in the whole file; reads all of it, and calls `beat` meanwhile."""
+    connection.set_progress_handler(beat, STEPS_A_BEAT)
     try:
         return bool(connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",))
     except sqlite3.DatabaseError as error:
         if is_damage(error):
             return False
         raise
+    finally:
+        connection.set_progress_handler(None, 0)
 
 
 def side(path: Path, suffix: str) -> Path:

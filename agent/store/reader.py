@@ -198,7 +198,12 @@ class Reader:
 
     def _current(self) -> sqlite3.Connection:
         """The connection to the file that bears the name now."""
-        inode = self._path.stat().st_ino
+        try:
+            inode = self._path.stat().st_ino
+        except FileNotFoundError:  # the moment in which a damaged file is exchanged
+            if self._connection is None:
+                raise
+            return self._connection
         if self._connection is None or inode != self._inode:
             self.close()
             self._forget()

@@ -53,6 +53,7 @@ class Retention:
         self.deleted: Ranges = ()
         self.evicted = 0
         self.at_floor = False
+        self._is_spent = False  # the reserve was needed: a small one does not come back
 
     def load(self, connection: sqlite3.Connection) -> None:
         """Takes up what was deleted from a file that was just opened."""
@@ -115,6 +116,7 @@ class Retention:
 
     def spend_reserve(self) -> bool:
         """Gives the reserve back to a full disk; false when it is already spent."""
+        self._is_spent = True
         try:
             self._reserve.unlink()
         except FileNotFoundError:
@@ -123,8 +125,9 @@ class Retention:
 
     def keep_reserve(self) -> None:
         """Sets room aside for the day the disk is full; does nothing while it is there, or when that day has come."""
-        size = min(_RESERVE_BYTES, self.free_bytes() // _RESERVE_SHARE)
-        if self._reserve.exists() or size < _SPARE_BYTES:
+        free_bytes = self.free_bytes()
+        size = min(_RESERVE_BYTES, free_bytes // _RESERVE_SHARE)
+        if self._reserve.exists() or size < (_RESERVE_BYTES if self._is_spent else _SPARE_BYTES):
             return
         descriptor = os.open(self._reserve, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:

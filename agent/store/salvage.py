@@ -12,14 +12,14 @@ import contextlib
 import os
 import secrets
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from agent.model import Layout, Ranges
 from agent.store import cursors
-from agent.store.database import connect, connect_read_only, side
+from agent.store.database import STEPS_A_BEAT, connect, connect_read_only, side
 from agent.store.packing import layout_of, unpack
 
 _BUILDING = ".salvaging"
@@ -50,7 +50,7 @@ def new_epoch() -> str:
     return secrets.token_hex(4)
 
 
-def replace(path: Path, *, least: int, now: datetime) -> Salvaged:
+def replace(path: Path, *, least: int, now: datetime, beat: Callable[[], None]) -> Salvaged:
     """Builds a new file from the broken one and exchanges them; numbers go on above `least` and all that were seen.
 
     A kill or a power cut leaves the broken file in place until the new one is complete, and then a start that finishes
@@ -61,7 +61,7 @@ def replace(path: Path, *, least: int, now: datetime) -> Salvaged:
         side(building, suffix).unlink(missing_ok=True)
     target = connect(building)
     try:
-        rounds = _fill(target, path, least)
+        rounds = _fill(target, path, least, beat)
         target.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     finally:
         target.close()
@@ -86,8 +86,9 @@ def finish(path: Path, now: datetime) -> Path:
     return aside
 
 
-def _fill(target: sqlite3.Connection, path: Path, least: int) -> int:
+def _fill(target: sqlite3.Connection, path: Path, least: int, beat: Callable[[], None]) -> int:
     """Copies what can be read, in one transaction; gives the number of rounds."""
+    target.set_progress_handler(beat, STEPS_A_BEAT)
     target.execute("BEGIN IMMEDIATE")
     with contextlib.suppress(sqlite3.DatabaseError), contextlib.closing(connect_read_only(path)) as source:
         for table in _TABLES:

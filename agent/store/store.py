@@ -21,9 +21,9 @@ from structlog.typing import FilteringBoundLogger
 from agent.clock import Clock
 from agent.faults import FaultCode
 from agent.model import Layout, Ranges, Round
+from agent.store.calendar import Calendar
 from agent.store.counters import Counters, layouts_of
-from agent.store.database import Lock, side
-from agent.store.dates import Boot, Dates, Era
+from agent.store.database import Lock, is_damage, side
 from agent.store.faults import FaultLog
 from agent.store.packing import layout_row, pack, pack_quality, pack_raw
 from agent.store.queues import Queues, Statement
@@ -44,10 +44,11 @@ _ROOM_S = 1.0
 _FIRST_RETRY_S, _LAST_RETRY_S = 0.1, 5.0
 _LAST_TRIES = 3  # at a stop, with a disk that refuses
 _PLACE = "store"
-_SAME_MS = 50  # two offsets nearer than this differ by rounding and slewing, not by a step
-_BOOT = "INSERT INTO boot (first, boot_id) VALUES (?, ?)"
-_ERA = "INSERT INTO era (first, boot_id, offset_ms, source, set_boot_ms) VALUES (?, ?, ?, ?, ?)"
 _LAYOUT = "INSERT OR REPLACE INTO layout VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+
+
+def _no_beat() -> None:
+    """For callers whom nobody watches."""
 
 
 class Store:
@@ -70,7 +71,13 @@ class Store:
         self._log = log
         self._retention = Retention(path, clock=clock, keep_s=keep_s, max_bytes=max_bytes, free_bytes=free_bytes)
         self._writer = Writer(
-            path, clock=clock, log=log, retention=self._retention, faults=self.faults, restate=self._restated
+            path,
+            clock=clock,
+            log=log,
+            retention=self._retention,
+            faults=self.faults,
+            restate=self._restated,
+            beat=_no_beat,
         )
         self._queues = Queues(clock)
         self._counters = Counters(clock)
@@ -80,15 +87,14 @@ class Store:
         self._rounds: list[RoundRow] = []
         self._statements: list[Statement] = []
         self._layouts: dict[Layout, int] = {}
-        self._boots: list[Boot] = []
-        self._eras: list[Era] = []
-        self._dates = Dates((), ())
+        self._calendar = Calendar()
         self._next = 1
         self._owed_from: int | None = None
         self._committed = 0
         self._first_s = 0.0
-        self._committed_s: float | None = None
-        self._redated = False
+        self._committed_s = clock.monotonic()
+        self._is_fresh = True  # no round was committed since the start: the first one waits for nobody
+        self._is_redated = False
         self._kept: Batch | None = None  # its COMMIT has not returned yet
         self._polling: set[str] = set()
         self._work = threading.Event()  # something waits, after nothing did
@@ -96,24 +102,31 @@ class Store:
         self._room = threading.Event()
         self._subscribers: list[int] = []
 
-    # --- start and stop
-
-    def open(self) -> None:
+    def open(self, *, beat: Callable[[], None] = _no_beat) -> None:
         """Opens or creates the file and takes up where it ends; a sound file is not scanned.
 
-        A damaged one is set aside and salvaged (Fault STORE-DAMAGED). Raises StoreHeldError, SchemaTooNewError,
-        OSError, sqlite3.OperationalError.
+        A damaged one is set aside and salvaged (Fault STORE-DAMAGED), which may take minutes and calls `beat`.
+        Raises StoreHeldError, SchemaTooNewError, OSError, sqlite3.OperationalError.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._held = Lock(side(self.path, ".lock"))
         try:
-            self._load(self._writer.open())
+            self._load_sound(beat)
             if not self._writer.is_new:
                 self.faults.cleared(FaultCode.STORE_DAMAGED, _PLACE)  # a person has seen to it, or at least restarted
         except BaseException:
             self.close()
             raise
         self._retention.keep_reserve()
+
+    def _load_sound(self, beat: Callable[[], None]) -> None:
+        connection = self._writer.open(beat)
+        try:
+            self._load(connection)
+        except sqlite3.DatabaseError as error:
+            if not is_damage(error):
+                raise
+            self._load(self._writer.replace(str(error)))
 
     def _load(self, connection: sqlite3.Connection) -> None:
         (first,) = connection.execute("SELECT max(first) FROM epoch").fetchone()
@@ -126,14 +139,7 @@ class Store:
         self._committed = max(last or 0, first - 1, deleted[-1][1] or 0 if deleted else 0)
         self._next = self._committed + 1
         self._layouts = {layout: number for number, layout in layouts_of(connection).items()}
-        self._boots = [Boot(*row) for row in connection.execute("SELECT first, boot_id FROM boot ORDER BY id")]
-        query = "SELECT first, boot_id, offset_ms, source FROM era ORDER BY id"
-        self._eras = [Era(*row) for row in connection.execute(query)]
-        if not self._boots or self._boots[-1].boot_id != self._clock.boot_id:
-            boot = Boot(self._next, self._clock.boot_id)
-            self._boots.append(boot)
-            self._statements.append((_BOOT, boot))
-        self._dates = Dates(self._boots, self._eras)
+        self._statements = self._calendar.load(connection, self._clock.boot_id, self._next)
         row = connection.execute("SELECT value FROM meta WHERE name = 'owed_from'").fetchone()
         self._owed_from = int(row[0]) if row else None
         self._queues.load(connection, deleted)
@@ -154,8 +160,6 @@ class Store:
         for descriptor in self._subscribers:
             os.close(descriptor)
         self._subscribers.clear()
-
-    # --- the lines' side
 
     def append(self, polled: Round, *, beat: Callable[[], None] | None = None) -> int:
         """Numbers the round and queues it; the number is on disk once `committed` has reached it.
@@ -209,8 +213,6 @@ class Store:
         with self._lock:
             return self._counters.texts(meter)
 
-    # --- the clock's side
-
     def date_boot(self, offset_ms: int, source: str, *, step: bool = False) -> None:
         """Dates this boot: UTC ms since 1970 = boot_ms + `offset_ms`, as `source` said.
 
@@ -219,18 +221,10 @@ class Store:
         the next start says it again.
         """
         with self._lock:
-            boot_id = self._clock.boot_id
-            known = self._dates.offset_of(boot_id, self._next)
-            if known is not None and not step and abs(known - offset_ms) <= _SAME_MS:
-                return
-            first = min(boot.first for boot in self._boots if boot.boot_id == boot_id)
-            era = Era(first if known is None else self._next, boot_id, offset_ms, source)
-            self._eras.append(era)
-            self._statements.append((_ERA, (*era, self._clock.boot_ms())))
-            self._dates = Dates(self._boots, self._eras)
-            self._redated = True
-
-    # --- the uplinks' side
+            boot_id, at_ms = self._clock.boot_id, self._clock.boot_ms()
+            news = self._calendar.date(boot_id, self._next, offset_ms, source, step=step, at_ms=at_ms)
+            self._statements += news
+            self._is_redated |= bool(news)
 
     @property
     def committed(self) -> int:
@@ -248,11 +242,11 @@ class Store:
 
         `since_ms` (UTC, since 1970): a new uplink owes what is stored from that date on. Rides on the next commit.
         """
-        with self._disk, self._lock:
-            first = self._next if self._owed_from is None else self._owed_from
-            if since_ms is not None and name not in self._queues.names():
-                first = min(first, self._writer.first_since(since_ms, self._dates, self._next))
-            return self._queues.begin(name, first)
+        first = self._next if self._owed_from is None else self._owed_from
+        if since_ms is not None and name not in self._queues.names():
+            with self._disk:
+                first = min(first, self._writer.first_since(since_ms, self._calendar.dates, first))
+        return self._queues.begin(name, first)
 
     def keep_cursor(self, uplink: str, ranges: Ranges) -> Ranges:
         """Keeps the set of unacknowledged numbers; gives it back with what changed behind the uplink's back.
@@ -294,10 +288,9 @@ class Store:
             "evicted": self._retention.evicted,
         }
 
-    # --- the store's thread
-
     def run(self, stop: threading.Event, beat: Callable[[], None]) -> None:
         """Commits until `stop`, then once more; returns when all is on disk or the disk has refused three times."""
+        self._writer.beat = beat
         while not stop.is_set():
             beat()
             self._clock.wait(self._work, _IDLE_S)
@@ -313,7 +306,7 @@ class Store:
     def _hold(self, stop: threading.Event) -> None:
         """Waits until the lines pause: nobody polls and nothing came for a look; at most `HOLD_S`."""
         seen = 0
-        while self._committed_s is not None and not (stop.is_set() or self._hurry.is_set()):
+        while not (self._is_fresh or stop.is_set() or self._hurry.is_set()):
             is_pause = self._next == seen and not self._polling
             is_late = self._clock.monotonic() - self._first_s >= HOLD_S
             if is_pause or is_late or len(self._rounds) >= _MANY:
@@ -325,26 +318,32 @@ class Store:
         """Rounds are always due after their hold; what only rides along, when nothing was committed for a second."""
         if self._rounds or self._kept is not None:
             return True
-        has_news = self._redated or self._queues.has_news() or self.faults.has_news()
-        return has_news and (self._committed_s is None or self._clock.monotonic() - self._committed_s > HOLD_S)
+        has_news = self._is_redated or self._queues.has_news() or self.faults.has_news()
+        return has_news and self._clock.monotonic() - self._committed_s > HOLD_S
 
     def _commit_stubbornly(self, stop: threading.Event, beat: Callable[[], None]) -> None:
         retry_s = _FIRST_RETRY_S
-        while not self._commit(every=False) and not stop.is_set():
+        while not self.commit() and not stop.is_set():
             beat()
             self._clock.wait(stop, retry_s)
             retry_s = min(2 * retry_s, _LAST_RETRY_S)
 
     def flush(self) -> bool:
-        """Commits everything that waits, from the caller's thread; true when all of it is on disk."""
-        while self._commit(every=True):
-            if not self._rounds:
-                return True
-        self._log.error("store.flush_failed", waiting=len(self._rounds))
-        return False
+        """Commits everything that waits, from the caller's thread; false when the disk refused.
 
-    def _commit(self, *, every: bool) -> bool:
-        """One transaction; false when the disk refused, and then the batch is kept.
+        After true a kill or a power cut loses nothing that was appended before the call; after false all of it still
+        waits.
+        """
+        is_retry = self._kept is not None
+        is_done = self.commit(every=True) and (not is_retry or self.commit(every=True))
+        if not is_done:
+            self._log.error("store.flush_failed", waiting=len(self._rounds))
+        return is_done
+
+    def commit(self, *, every: bool = False) -> bool:
+        """One transaction now, from the caller's thread; false when the disk refused, and then the batch is kept.
+
+        `every`: cursors, counts and counters too that would wait for a later one.
 
         A kill or power cut before COMMIT returns loses all of the batch, afterwards nothing; a full disk loses nothing.
         """
@@ -354,7 +353,7 @@ class Store:
                 return True
             self._kept = batch
             try:
-                self._writer.write(batch, committed=self._committed, owed=self._queues.owed, dates=self._dates)
+                self._writer.write(batch, committed=self._committed, owed=self._queues.owed, dates=self._calendar.dates)
             except (sqlite3.Error, OSError) as error:
                 self._writer.recover(error)
                 return False
@@ -368,7 +367,7 @@ class Store:
             top = self._next - 1
             counters = self._counters.statements(top, every=every)
             statements, self._statements = [*self._statements, *counters], []
-            self._redated = False
+            self._is_redated = False
         self._room.set()
         self._hurry.clear()
         statements += self._queues.take(every=every)
@@ -377,6 +376,7 @@ class Store:
     def _settle(self, batch: Batch) -> None:
         """What others may know after a COMMIT."""
         self._committed = batch.top
+        self._is_fresh &= not batch.rounds
         self._committed_s = self._clock.monotonic()
         for first, last in batch.purge.ranges if batch.purge.unsent else ():
             self._queues.evict(first, last)
@@ -391,9 +391,5 @@ class Store:
         with self._lock:
             self._queues.retake()
             self._counters.retake()
-            now_ms = self._clock.boot_ms()
-            return [
-                *((_LAYOUT, (number, *layout_row(layout))) for layout, number in self._layouts.items()),
-                *((_BOOT, boot) for boot in self._boots),
-                *((_ERA, (*era, now_ms)) for era in self._eras),
-            ]
+            layouts = ((_LAYOUT, (number, *layout_row(layout))) for layout, number in self._layouts.items())
+            return [*layouts, *self._calendar.restated()]

@@ -59,8 +59,13 @@ class Writer:
         retention: Retention,
         faults: FaultLog,
         restate: Callable[[], list[Statement]],
+        beat: Callable[[], None],
     ) -> None:
-        """`restate` gives the statements that bring a salvaged file up to what this process knows."""
+        """`restate` gives the statements that bring a salvaged file up to what this process knows.
+
+        `beat` is called during whatever may take long.
+        """
+        self.beat = beat
         self.path = path
         self._clock = clock
         self._log = log
@@ -78,11 +83,13 @@ class Writer:
         """Whether `open` succeeded and `close` was not called; a connection lost to an error counts as open."""
         return self._connection is not None or self._suspect
 
-    def open(self) -> sqlite3.Connection:
+    def open(self, beat: Callable[[], None] | None = None) -> sqlite3.Connection:
         """Opens the file, or a new one with what can be salvaged; no scan of a sound file.
 
         Raises OSError, SchemaTooNewError, sqlite3.OperationalError when the place cannot be written.
         """
+        if beat is not None:
+            self.beat = beat
         if salvage.is_unfinished(self.path):
             salvage.finish(self.path, self._clock.now())
         try:
@@ -90,7 +97,7 @@ class Writer:
         except sqlite3.DatabaseError as error:
             if not is_damage(error):
                 raise
-            return self._replace(str(error))
+            return self.replace(str(error))
         return self._connection
 
     def close(self) -> None:
@@ -175,7 +182,6 @@ class Writer:
             return
         code = getattr(error, "sqlite_errorname", type(error).__name__)
         self._faults.raised(FaultCode.STORE_WRITE_FAILED, _PLACE, error=str(error), sqlite=code)
-        self._log.error("store.write_failed", error=str(error), code=code)
         self.close()
         self._suspect = True
 
@@ -192,20 +198,20 @@ class Writer:
         self.close()
         connection = self.open()
         if self._suspect:
-            if not is_sound(connection):
-                self.close()
-                connection = self._replace("quick_check")
+            if not is_sound(connection, self.beat):
+                connection = self.replace("quick_check")
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             self._suspect = False
         return connection
 
-    def _replace(self, reason: str) -> sqlite3.Connection:
+    def replace(self, reason: str) -> sqlite3.Connection:
         """Sets the broken file aside under a dated name and starts a new one with what can be read of it.
 
         A kill, a power cut or a full disk on the way leaves the broken file under one of its names; until the new one
         is complete it has a name of its own, so that the next start begins again.
         """
-        salvaged = salvage.replace(self.path, least=self._committed, now=self._clock.now())
+        self.close()
+        salvaged = salvage.replace(self.path, least=self._committed, now=self._clock.now(), beat=self.beat)
         self._connection = connect(self.path)
         self.is_new = True
         proof = {"reason": reason, "aside": salvaged.aside.name, "salvaged_rounds": salvaged.rounds}
