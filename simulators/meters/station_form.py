@@ -14,6 +14,7 @@ from agent.profile_form import Parity
 from agent.settings import TcpAddress
 from drivers.modbus_item import BIT_TABLES, WORD_TABLES
 from simulators.mischief import Mischief
+from simulators.plant_form import PlantForm
 
 _HOST_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]{1,253}):([0-9]{1,5})")
 _LAST_PORT = 65535
@@ -121,3 +122,4 @@ class SimulatedStationForm(Section):
     locale_name: ClassVar[str] = "sim-station"
     lines: dict[Name, SimulatedLineForm] = Field(min_length=1)
     meters: dict[Name, SimulatedMeterForm] = Field(min_length=1)
+    plant: PlantForm | None = Field(None, description="the pump house that `qushui-sim plant` drives them from")

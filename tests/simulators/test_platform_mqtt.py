@@ -478,7 +478,7 @@ def test_orders_come_on_stdin_and_the_report_is_one_line_of_json():
 
 
 def _spawn(*options: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "simulators.cli", "platform", "mqtt", "--json", *options]
+    command = [sys.executable, "-m", "simulators", "platform", "mqtt", "--json", *options]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
