@@ -1,295 +1,67 @@
-"""A running station: its store, lines, uplinks and control socket, wired and started in the order that loses nothing.
+"""The station as a command sees it: where its store and its daemon's socket are, and what time it is there.
 
-Start: store, lines, uplinks, control. Stop: lines (finish the exchange in hand), store (last commit), uplinks (drain),
-then the cursors' commit. Each part is a worker of the supervisor.
+A daemon goes on with the last configuration that passed, so the verbs that ask it, or look into its store, need of the
+file only what is said here and take the default where even that cannot be read.
 """
 
 from __future__ import annotations
 
-import importlib.metadata
-from collections.abc import Callable
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
-from agent.clock import SystemClock, date_of
-from agent.control import ControlError, ControlServer, socket_path
-from agent.faults import FaultCode, FaultSink
-from agent.forward.forwarder import Forwarder
-from agent.line.ports import LineDownError
-from agent.model import Round, StoredRound
-from agent.poll import Poller
-from agent.qualify import Judge
-from agent.settings import Config
-from agent.store.reader import Reader
-from agent.store.store import Store
-from agent.supervise import Supervisor
-from agent.uplinks.registry import UPLINKS
-from agent.wiring import make_line, make_meters
+import yaml
 
-_LINE_SLACK_S = 30.0
-_DISK_SLACK_S = 120.0  # an fsync and a name server cannot be bounded
-_LINE_STOP_S = 3.0
-_STORE_STOP_S = 4.0
-_UPLINK_STOP_S = 8.5
-_STAGGER_MS = 1  # lines that start a slot together would wait for one another
-_MOST_STAGGER_MS = 50
-_RECENT_ROUNDS = 2000  # looked through for the newest round of each meter
+from agent.clock import date_of
+from agent.control import call, socket_path
+
+DEFAULT_CONFIG = Path("/etc/qushui/agent.yaml")
+_DEFAULT_STORE = Path("/var/lib/qushui/qushui.db")
+_DEFAULT_TIMEZONE = "Asia/Shanghai"
 
 
-class RunningStation:
-    """What one configuration becomes. Its methods are called from the main thread, but for the control handlers."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """One station on this board: its configuration file, its database, its local time."""
 
-    def __init__(self, config: Config, *, clock: SystemClock, log: Any, reload: Callable[[], None]) -> None:
-        self.config = config
-        self._clock = clock
-        self._log = log
-        self._reload = reload
-        self._path = Path(config.store.path)
-        self._store = Store(
-            self._path,
-            clock=clock,
-            log=log,
-            keep_s=config.store.keep_s,
-            max_bytes=config.store.max_size,
-            free_bytes=config.store.free_disk,
-        )
-        self.faults: FaultSink = self._store.faults
-        self._supervisor = Supervisor(clock=clock, faults=self.faults, log=log)
-        self._judge = Judge(faults=self.faults, baseline=self._store.last_values)
-        self._pollers: dict[str, Poller] = {}
-        self._forwarders: dict[str, Forwarder] = {}
+    config: Path
+    store: Path
+    timezone: tzinfo
 
-    # --- start, stop, change
+    def ask(self, verb: str, arguments: Mapping[str, object] | None = None, *, timeout_s: float = 10.0) -> Any:
+        """What the running daemon answers. Raises as `agent.control.call` does."""
+        return call(socket_path(self.store), verb, arguments or {}, timeout_s)
 
-    def open(self) -> None:
-        """Opens the store. Raises StoreHeldError, OSError."""
-        self._store.open()
-        self._date()
-
-    def start(self) -> None:
-        """Starts every part. Forwarders are made first: what is on disk by then may have been delivered before."""
-        for name in self.config.uplinks:
-            self._make_forwarder(name)
-        self._supervisor.start("store", self._store.run, slack_s=_DISK_SLACK_S)
-        for name in self.config.lines:
-            self._start_line(name)
-        for name in self._forwarders:
-            self._supervisor.start(f"uplink:{name}", self._forwarders[name].run, slack_s=_DISK_SLACK_S)
-        handlers = {
-            "status": self._status,
-            "read": self._read,
-            "outbox-retry": self._outbox_retry,
-            "outbox-drop": self._outbox_drop,
-            "reload": self._reload_asked,
-            "clock-set": self._clock_set,
-        }
-        control = ControlServer(socket_path(self._path), handlers, clock=self._clock, log=self._log)
-        self._supervisor.start("control", control.run)
-
-    def stop(self) -> None:
-        """Stops within 10 s; nothing committed is lost, what was read is committed."""
-        self._stop_lines(list(self._pollers))
-        self._supervisor.ask_to_stop("store")
-        self._supervisor.join("store", _STORE_STOP_S)
-        for name in self._forwarders:
-            self._supervisor.ask_to_stop(f"uplink:{name}")
-        for name in self._forwarders:
-            self._supervisor.join(f"uplink:{name}", _UPLINK_STOP_S)
-        self._supervisor.join("control", 1.0)
-        self._store.close()
-
-    def take_up(self, config: Config) -> None:
-        """Goes over to another configuration of the same store and clock, touching only what differs."""
-        before, self.config = self.config, config
-        stopping = [name for name in before.lines if _line_of(before, name) != _line_of(config, name)]
-        self._stop_lines(stopping)
-        is_other_station = before.station != config.station
-        for name in list(self._forwarders):
-            if is_other_station or before.uplinks.get(name) != config.uplinks.get(name):
-                del self._forwarders[name]
-                self._supervisor.ask_to_stop(f"uplink:{name}")
-                self._supervisor.join(f"uplink:{name}", _UPLINK_STOP_S)
-        for name in config.uplinks:
-            if name not in self._forwarders:
-                self._make_forwarder(name)
-                self._supervisor.start(f"uplink:{name}", self._forwarders[name].run, slack_s=_DISK_SLACK_S)
-        for name in config.lines:
-            if name not in self._pollers:
-                self._start_line(name)
-
-    def watch(self) -> bool:
-        """Once a second: follows the clock, restarts what failed; true while everything beats."""
-        if self._clock.refresh():
-            if self._clock.synced:
-                self._log.info("clock.stepped", offset_ms=self._clock.offset_ms, source=self._clock.source)
-            self._date(step=True)
-        return self._supervisor.watch()
-
-    def _date(self, *, step: bool = False) -> None:
-        """Dates this boot as soon as someone trusted says what time it is."""
-        if not self._clock.synced:
-            self.faults.raised(FaultCode.CLOCK_UNSET, "clock", source=self._clock.source)
-            return
-        self.faults.cleared(FaultCode.CLOCK_UNSET, "clock")
-        self._store.date_boot(self._clock.offset_ms, self._clock.source, step=step)
-
-    def _start_line(self, name: str) -> None:
-        settings = self.config.lines[name]
-        meters = make_meters(self.config, settings)
-        if not meters:
-            return
-        for meter in meters:
-            profile = self.config.profiles[meter.profile]
-            self._judge.knows(meter.name, profile.version, self.config.entries(meter.name))
-        poller = Poller(
-            name,
-            line=make_line(settings, clock=self._clock),
-            meters=meters,
-            sink=_Judged(self._store, self._judge),
-            clock=self._clock,
-            faults=self.faults,
-            log=self._log,
-            stagger_ms=len(self._pollers) * _STAGGER_MS % _MOST_STAGGER_MS,
-        )
-        self._pollers[name] = poller
-        self._supervisor.start(f"line:{name}", poller.run, slack_s=_LINE_SLACK_S)
-
-    def _stop_lines(self, names: list[str]) -> None:
-        running = [name for name in names if name in self._pollers]
-        for name in running:
-            self._supervisor.ask_to_stop(f"line:{name}")
-            self._pollers[name].nudge()
-        for name in running:
-            self._supervisor.join(f"line:{name}", _LINE_STOP_S)
-            del self._pollers[name]
-
-    def _make_forwarder(self, name: str) -> None:
-        settings = self.config.uplinks[name]
-        uplink = UPLINKS[settings.type].make(name, settings=settings, station=self.config.station, clock=self._clock)
-        self._store.begin_cursor(name)
-        self._forwarders[name] = Forwarder(
-            name,
-            uplink=uplink,
-            reader_factory=self._reader,
-            store=self._store,
-            clock=self._clock,
-            log=self._log,
-            faults=self.faults,
-            settings=settings,
-        )
-
-    def _reader(self) -> Reader:
-        return Reader(self._path, on_damage=self._store.suspect)
-
-    # --- what the control socket is asked
-
-    def _status(self, _: dict[str, Any]) -> dict[str, Any]:
-        reader = self._reader()
-        try:
-            committed = reader.committed()
-            newest = _newest(reader.rounds(max(1, committed - _RECENT_ROUNDS), committed, limit=_RECENT_ROUNDS + 1))
-            faults = [
-                {"code": row.code, "place": row.place, "count": row.count, "evidence": row.evidence,
-                 "began": None if row.began_at_ms is None else _iso(row.began_at_ms)}
-                for row in reader.faults(open_only=True)
-            ]  # fmt: skip
-        finally:
-            reader.close()
-        meters = {name: told for poller in list(self._pollers.values()) for name, told in poller.meters().items()}
-        return {
-            "station": self.config.station.id,
-            "version": importlib.metadata.version("qushui"),
-            "clock": {
-                "now": self._clock.now().isoformat(timespec="milliseconds"),
-                "synced": self._clock.synced,
-                "source": self._clock.source,
-            },
-            "lines": {name: poller.snapshot() for name, poller in list(self._pollers.items())},
-            "meters": {name: {**_told(newest.get(name)), **told} for name, told in meters.items()},
-            "uplinks": {name: forwarder.snapshot() for name, forwarder in list(self._forwarders.items())},
-            "store": self._store.snapshot(),
-            "faults": faults,
-        }
-
-    def _read(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        name = str(arguments.get("meter", ""))
-        meter = self.config.meters.get(name)
-        if meter is None:
-            raise ControlError("UNKNOWN_METER", meter=name, known=" ".join(self.config.meters))
-        try:
-            return self._pollers[meter.line].read(name)
-        except LineDownError as error:
-            raise ControlError("LINE_DOWN", line=meter.line, detail=error.detail) from error
-        except TimeoutError as error:
-            raise ControlError("NO_ANSWER", waited_s=30) from error
-
-    def _outbox_retry(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        name, number = str(arguments.get("uplink", "")), arguments.get("number")
-        try:
-            return {"retried": self._store.retry_parked(name, None if number is None else int(number))}
-        except (KeyError, ValueError) as error:
-            raise ControlError("UNKNOWN_ROW", uplink=name, number=number) from error
-
-    def _outbox_drop(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        name = str(arguments.get("uplink", ""))
-        if name in self._forwarders:
-            raise ControlError("UPLINK_IN_USE", uplink=name)
-        try:
-            return {"dropped": self._store.drop(name)}
-        except KeyError as error:
-            raise ControlError("UNKNOWN_UPLINK", uplink=name) from error
-
-    def _reload_asked(self, _: dict[str, Any]) -> dict[str, Any]:
-        self._reload()
-        return {}
-
-    def _clock_set(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        ms = arguments.get("at_ms")
-        if not isinstance(ms, int):
-            raise ControlError("BAD_TIME", value=ms)
-        self._clock.set(date_of(ms), "manual")
-        self._date(step=True)
-        return {"now": self._clock.now().isoformat(timespec="milliseconds")}
+    def local(self, at: str | int | None) -> str:
+        """A moment (ISO text, or UTC ms since 1970) in the station's time, to the second; "" for None."""
+        if at is None:
+            return ""
+        moment = datetime.fromisoformat(at) if isinstance(at, str) else date_of(at)
+        return moment.astimezone(self.timezone).strftime("%Y-%m-%d %H:%M:%S")
 
 
-class _Judged:
-    """The store as lines see it: rounds are judged on the way. A meter has one line, so their order is kept."""
-
-    def __init__(self, store: Store, judge: Judge) -> None:
-        self._store = store
-        self._judge = judge
-        self.begin_poll = store.begin_poll
-        self.end_poll = store.end_poll
-
-    def append(self, found: Round) -> int:
-        return self._store.append(self._judge(found))
-
-
-def _line_of(config: Config, name: str) -> tuple[object, ...]:
-    """Everything that a line's worker was made from."""
-    meters = [meter for meter in config.meters.values() if meter.line == name]
-    profiles = [config.profiles[meter.profile].version for meter in meters]
-    return (config.lines.get(name), meters, profiles)
+def site_of(config: Path) -> Site:
+    """What the file says, as far as it can be read."""
+    try:
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        document = yaml.load(config.read_text(encoding="utf-8"), Loader=loader)  # noqa: S506 - both are safe
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        document = None
+    store, timezone = _DEFAULT_STORE, _DEFAULT_TIMEZONE
+    match document:
+        case {"store": {"path": str(path)}}:
+            store = Path(path)
+    match document:
+        case {"station": {"timezone": str(name)}}:
+            timezone = name
+    return Site(config=config, store=store, timezone=_zone(timezone))
 
 
-def _newest(rounds: list[StoredRound]) -> dict[str, StoredRound]:
-    return {found.layout.meter: found for found in rounds}
-
-
-def _told(found: StoredRound | None) -> dict[str, Any]:
-    if found is None:
-        return {"at": None, "id": None, "values": {}, "quality": {}}
-    values: dict[str, object] = dict(zip(found.layout.quantities, found.texts, strict=True))
-    if "status" in values and values["status"] is not None:
-        bits = int(str(values["status"]))
-        values["status"] = [flag for at, flag in enumerate(found.layout.flags) if bits >> at & 1]
-    return {
-        "at": None if found.at_ms is None else _iso(found.at_ms),
-        "id": found.id,
-        "values": values,
-        "quality": {quantity: list(reasons) for quantity, reasons in (found.quality or {}).items()},
-    }
-
-
-def _iso(ms: int) -> str:
-    return date_of(ms).isoformat(timespec="milliseconds")
+def _zone(name: str) -> tzinfo:
+    try:
+        return ZoneInfo(name)
+    except (ValueError, OSError, KeyError):  # KeyError: no such zone
+        return ZoneInfo(_DEFAULT_TIMEZONE)

@@ -8,11 +8,12 @@ arguments: explaining a failure must never fail itself (a test keeps both langua
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import resources
 from importlib.resources.abc import Traversable
 
 from agent import page
+from agent.form.problems import Problem
 from agent.quantities import FLAGS, QUANTITIES
 
 LANGUAGES = ("zh", "en")
@@ -128,6 +129,19 @@ def evidence_lines(messages: Messages, evidence: Mapping[str, object]) -> list[s
         text = page.spaced_hex(str(value)) if key.endswith("_hex") else str(value)
         lines.append(f"{title} {text or messages.text('evidence.nothing')}")
     return lines
+
+
+def refusal_text(messages: Messages, code: str, arguments: Mapping[str, object]) -> str:
+    """Why the running daemon did not carry out a command."""
+    return messages.text(f"control.wrong.{code}", **arguments)
+
+
+def problem_lines(messages: Messages, problems: Iterable[Problem]) -> Iterator[str]:
+    """Each mistake of a file as `FILE:LINE:COL: path: what it is, what was expected`."""
+    for problem in problems:
+        near = " " + messages.text("form.near", **problem.arguments) if "near" in problem.arguments else ""
+        text = messages.text(f"form.{problem.code}", **problem.arguments) + near
+        yield ": ".join(filter(None, [problem.place, problem.path, text]))
 
 
 def _files(lang: str) -> Iterator[Traversable]:

@@ -81,7 +81,7 @@ def decode_rtu(frame: bytes, direction: Direction | None = None) -> Frame:
 def decode_tcp(frame: bytes, direction: Direction | None = None) -> Frame:
     """The fields of a Modbus TCP frame. Raises FrameError, or DirectionNeeded as `decode_rtu` does."""
     looks_like_rtu = len(frame) >= _RTU_LEAST and has_sound_crc(frame)
-    if looks_like_rtu and (len(frame) < _TCP_LEAST or int.from_bytes(frame[4:6], "big") != len(frame) - 6):
+    if looks_like_rtu and (len(frame) <= _TCP_LEAST or int.from_bytes(frame[4:6], "big") != len(frame) - 6):
         raise FrameError("looks_like_rtu")
     _check_size(frame, _TCP_LEAST, _TCP_MOST)
     protocol, length = int.from_bytes(frame[2:4], "big"), int.from_bytes(frame[4:6], "big")

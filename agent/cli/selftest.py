@@ -19,9 +19,9 @@ from agent.board import (
     measure_line,
     measure_timer,
 )
+from agent.client import DEFAULT_CONFIG, site_of
 from agent.clock import Clock, SystemClock, sharpen_timers
 from agent.messages import Messages
-from agent.client import DEFAULT_CONFIG, store_path
 from drivers.registry import DRIVERS
 
 HELP_KEY = "cli.verb.selftest"
@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, out: Messages) -> int:
     """0, or 1 when something is too poor to work with."""
-    directory = arguments.path or store_path(arguments.config).parent
+    directory = arguments.path or site_of(arguments.config).store.parent
     if arguments.path and not directory.is_dir():
         print(out.text("selftest.no_directory", path=directory), file=sys.stderr)
         return 2

@@ -100,7 +100,11 @@ def test_every_command_of_an_advice_exists(messages: Messages) -> None:
 
 def test_advice_uses_only_the_name_of_the_place(messages: Messages) -> None:
     for code in FaultCode:
-        used = {name for part in ("title", "what", "likely", "try") for name in placeholders(raw_fault(messages, code, part))}
+        used = {
+            name
+            for part in ("title", "what", "likely", "try")
+            for name in placeholders(raw_fault(messages, code, part))
+        }
         assert used <= {"name", "place"}, f"{code} cannot rely on its evidence: {used}"
 
 

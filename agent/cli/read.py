@@ -1,0 +1,140 @@
+"""`qushui read METER…`: one poll now, raw bytes and values; shares the port with a running daemon."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from agent import page
+from agent.client import DEFAULT_CONFIG, Site, site_of
+from agent.control import ControlError, DaemonAwayError
+from agent.form.problems import FormErrors
+from agent.messages import Messages, fault_text, problem_lines, refusal_text
+from agent.quantities import QUANTITIES
+
+HELP_KEY = "cli.verb.read"
+_TIMEOUT_S = 60.0  # the daemon may be in the middle of another round, and the meter may be dead
+
+Reading = Callable[[str], dict[str, Any]]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The verb's arguments."""
+    parser.add_argument("meters", nargs="*", metavar="METER", help="read.meters")
+    parser.add_argument("--all", action="store_true", help="read.all_option")
+    parser.add_argument("-c", "--config", type=Path, default=DEFAULT_CONFIG, metavar="FILE", help="cli.config_option")
+    parser.add_argument("--json", action="store_true", help="cli.json_option")
+
+
+def run(arguments: argparse.Namespace, out: Messages) -> int:
+    """0 when every meter answered; 1 when one did not; 2 for a wrong configuration or an unknown meter."""
+    if bool(arguments.meters) == arguments.all:
+        print(out.text("read.which"), file=sys.stderr)
+        return 2
+    site = site_of(arguments.config)
+    try:
+        known, read = _through_daemon(site)
+    except (DaemonAwayError, PermissionError):
+        try:
+            known, read = _directly(site)
+        except FormErrors as errors:
+            print("\n".join(problem_lines(out, errors.problems)), file=sys.stderr)
+            return 2
+    except ControlError as refused:
+        print(refusal_text(out, refused.code, refused.arguments), file=sys.stderr)
+        return 1
+    if unknown := [name for name in arguments.meters if name not in known]:
+        for name in unknown:
+            _say_unknown(name, known, out)
+        return 2
+    return _read_all(known if arguments.all else arguments.meters, read, arguments, site, out)
+
+
+def _read_all(meters: list[str], read: Reading, arguments: argparse.Namespace, site: Site, out: Messages) -> int:
+    results = []
+    for name in meters:
+        try:
+            result = read(name)
+        except ControlError as refused:
+            result = {"meter": name, "error": {"code": refused.code, "arguments": refused.arguments}}
+        results.append(result)
+        if not arguments.json:
+            print("\n".join(_lines(result, site, out)), end="\n\n", flush=True)
+            for advice in _advice(result, out):
+                print(advice, end="\n\n", file=sys.stderr, flush=True)
+    if arguments.json:
+        print(json.dumps(results, ensure_ascii=False, indent=2))
+    return int(any(_failed(result) for result in results))
+
+
+def _through_daemon(site: Site) -> tuple[list[str], Reading]:
+    known = list(site.ask("status")["meters"])
+    return known, lambda name: dict(site.ask("read", {"meter": name}, timeout_s=_TIMEOUT_S))
+
+
+def _directly(site: Site) -> tuple[list[str], Reading]:
+    """Opens the lines itself: no daemon has them. Raises FormErrors."""
+    from agent.direct import DirectReading  # noqa: PLC0415 - with a daemon none of it is needed
+
+    reading = DirectReading(site.config)
+    return reading.meters, reading.read
+
+
+def _say_unknown(name: str, known: list[str], out: Messages) -> None:
+    print(out.text("read.no_meter", value=name, known=" ".join(known)), file=sys.stderr)
+    for near in difflib.get_close_matches(name, known, n=1):
+        print(out.text("cli.did_you_mean", value=f"qushui read {near}"), file=sys.stderr)
+
+
+def _failed(result: Mapping[str, Any]) -> bool:
+    return "error" in result or any(exchange["error"] for exchange in result["exchanges"])
+
+
+def _lines(result: Mapping[str, Any], site: Site, out: Messages) -> list[str]:
+    if "error" in result:
+        return [f"{result['meter']}  {refusal_text(out, result['error']['code'], result['error']['arguments'])}"]
+    lines = [
+        out.text("read.head", **{key: result[key] for key in ("meter", "line", "profile", "address")}),
+        f"  {site.local(result['at'])}",
+    ]
+    for exchange in result["exchanges"]:
+        for key in ("sent_hex", "received_hex"):
+            text = page.spaced_hex(exchange[key]) or out.text("evidence.nothing")
+            lines += page.labelled(out.text(f"evidence.{key}"), text, indent=2, column=12, width=out.width)
+    return [*lines, *(f"  {line}" for line in _values(result, out))]
+
+
+def _values(result: Mapping[str, Any], out: Messages) -> list[str]:
+    rows = []
+    for quantity, value in result["values"].items():
+        reasons = " ".join(out.reason(word) for word in result["quality"].get(quantity, ()))
+        unit = QUANTITIES[quantity].unit if quantity in QUANTITIES else ""
+        if isinstance(value, list):
+            shown = " ".join(out.flag(flag) for flag in value) or out.text("read.no_flags")
+        else:
+            shown = "-" if value is None else value
+        rows.append([out.quantity(quantity), shown, unit, reasons])
+    return page.table(rows, ["", "", "", ""], right=(1,)).split("\n")[1:] if rows else []
+
+
+def _advice(result: Mapping[str, Any], out: Messages) -> Iterator[str]:
+    """The fault behind each kind of failure, once."""
+    if "error" in result:
+        error = result["error"]
+        code = error["code"].replace("_", "-")
+        if out.has(f"fault.{code}.title"):
+            yield fault_text(out, code, f"line/{error['arguments'].get('line', '')}", error["arguments"])
+        return
+    seen = set()
+    for exchange in result["exchanges"]:
+        word = exchange["error"]
+        if word and word not in seen:
+            seen.add(word)
+            evidence = {"line": result["line"], "address": result["address"]}
+            evidence |= {key: exchange[key] for key in ("sent_hex", "received_hex", "detail", "tries")}
+            yield fault_text(out, f"METER-{word.replace('_', '-')}", f"meter/{result['meter']}", evidence)
