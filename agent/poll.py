@@ -164,12 +164,17 @@ class Poller:
             and (meter.is_unfinished or meter.turn.due_ms <= now_ms)
             and meter.ready_at_s <= now_s
         ]
-        if living:
-            return min(living, key=lambda meter: meter.turn.due_ms if not meter.is_unfinished else 0)
-        if not self._budget.can_pay(now_s):
-            return None
+        probe = self._probe(now_s)
+        if living and (probe is None or any(meter.asked_at_s < probe.probe_at_s for meter in living)):
+            return min(living, key=lambda meter: (0 if meter.is_unfinished else meter.turn.due_ms, meter.asked_at_s))
+        return probe
+
+    def _probe(self, now_s: float) -> PolledMeter | None:
+        """The failing meter to be tried, if the budget allows. It waits until the living had their turn since."""
         failing = [m for m in self._meters.values() if m.breaker.is_open and m.probe_at_s <= now_s]
-        return min(failing, key=lambda meter: meter.probe_at_s, default=None)
+        if not failing or not self._budget.can_pay(now_s):
+            return None
+        return min(failing, key=lambda meter: meter.probe_at_s)
 
     def _pause_s(self, now_s: float) -> float:
         now_ms = self._now_ms()
@@ -186,6 +191,7 @@ class Poller:
 
     def _poll(self, meter: PolledMeter) -> None:
         is_probe = meter.breaker.is_open
+        meter.asked_at_s = self._clock.monotonic()
         if not meter.is_unfinished:
             self._count_skips(meter)
             meter.turn.taken(self._now_ms())

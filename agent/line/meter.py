@@ -111,6 +111,7 @@ class PolledMeter:
         self.turn = Turn(period_ms=period_ms, due_ms=0)
         self.ready_at_s = 0.0
         self.probe_at_s = 0.0
+        self.asked_at_s = 0.0
         self.is_unfinished = False
         self.rounds = 0
         self._version = version
