@@ -25,6 +25,7 @@ from simulators.meters.pty_port import PtyPort
 from simulators.meters.record import LineStats
 
 _SPIN_S = 0.0002  # a sleeping thread may wake up so late
+_ALERT_S = 0.0005  # so long after the silence a good client has begun its next request: we are awake when it does
 _STALE_S = 0.05  # an unfinished request is forgotten after that much silence
 _IDLE_S = 0.5
 
@@ -96,10 +97,14 @@ class SerialLine:
         os.eventfd_write(self._wake, 1)
 
     def _sleep_s(self) -> float:
-        if not self._events:
+        now = time.monotonic()
+        if self._events:
+            event = self._events[0]
+            return max(0.0, event.at - now - _spin_s(event))
+        expected_s = self._wire_end_s + self._silence_s
+        if now > expected_s + _ALERT_S:
             return _IDLE_S
-        event = self._events[0]
-        return max(0.0, event.at - time.monotonic() - _spin_s(event))
+        return max(0.0, expected_s - now - _SPIN_S)
 
     def _hear(self, now: float) -> None:
         """Takes in what the client wrote; its first bit is on the wire now."""

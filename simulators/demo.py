@@ -1,0 +1,237 @@
+"""`make demo`: a whole pump house on one machine, and the proof that nothing was lost.
+
+Simulated meters driven by a plant, a simulated platform, and the real agent between them, each a process of its own in
+a directory that vanishes afterwards. Meters misbehave a little and the platform goes away for a while. At the end polling
+stops first, the queue gets 10 s to drain, and the books are compared: what the agent stored, what the platform
+has, what the meters served.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import queue
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from agent.messages import LANGUAGES, Messages, language_of
+from agent.quantities import QUANTITIES
+from simulators.demo_books import balanced, told
+from simulators.demo_children import Child
+
+_START_S = 20.0
+_DRAIN_S = 15.0  # the agent gives its queues 10 s, then commits
+_ROOM_BYTES = 100_000_000  # an hour of the demo needs a tenth of it
+_FIRST = ("flow_rate", "power", "volume_forward", "energy_import")  # what a line shows, two of them
+_SHOWN = 2
+
+
+class DemoError(Exception):
+    """A part of the demo did not start or broke off; the text says which and what it said last."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the demo; exit status 0 when nothing was lost and no value was wrong."""
+    parser = argparse.ArgumentParser(prog="demo", description="a simulated pump house / 模拟泵房演示")
+    parser.add_argument("--seconds", type=float, help="default: until Ctrl-C / 默认按 Ctrl-C 结束")
+    parser.add_argument("--lang", choices=LANGUAGES)
+    arguments = parser.parse_args(argv)
+    for stream in (sys.stdout, sys.stderr):
+        if reconfigure := getattr(stream, "reconfigure", None):
+            reconfigure(errors="replace")
+    messages = Messages(arguments.lang or language_of(os.environ))
+    try:
+        with _directory() as directory, contextlib.ExitStack() as stack:
+            return _Demo(directory, messages, stack).run(arguments.seconds)
+    except DemoError as error:
+        print(messages.text("demo.failed", detail=str(error)), file=sys.stderr)
+        return 1
+
+
+class _Demo:
+    """One run of the demo in `directory`."""
+
+    def __init__(self, directory: Path, messages: Messages, stack: contextlib.ExitStack) -> None:
+        self._directory = directory
+        self._messages = messages
+        self._stack = stack
+        self._asked = 0  # how often someone asked to stop
+        self._arrived = 0
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self._ask)
+
+    def run(self, seconds: float | None) -> int:
+        """Starts everything, shows what arrives, stops in order, compares."""
+        plant, platform = self._far_ends()
+        agent = self._start("agent", "agent.cli", "run", "-c", "agent.yaml")
+        self._say("started", directory=self._directory)
+        self._watch(seconds, platform, (plant, platform, agent))
+        self._say("stopping")
+        agent.terminate()
+        give_up_s = time.monotonic() + _DRAIN_S
+        while agent.is_running and time.monotonic() < give_up_s and self._asked <= 1:
+            self._show(platform, 0.1)
+        status = agent.stop(0)
+        platform.stop(_START_S)
+        self._show(platform, 0)
+        plant.stop(_START_S)
+        if status:
+            self._say("agent_failed", status=status, log=_last_words(agent))
+        return self._compare() or bool(status)
+
+    def _far_ends(self) -> tuple[Child, Child]:
+        """Starts meters and platform, and writes the agent's configuration for where they are."""
+        shutil.copy(str(_data("demo-station.yaml")), self._directory / "station.yaml")
+        plant = self._start("plant", "simulators", "plant", "station.yaml", "--truth", "truth.jsonl", "--json")
+        platform = self._start("platform", "simulators", "platform", "mqtt", "--store", "received.sqlite", "--json")
+        lines = self._ready(plant, "plant.ready")["lines"]
+        opened = self._ready(platform, "platform.opened")
+        text = _data("demo-agent.yaml").read_text(encoding="utf-8")
+        for name, value in {
+            "STORE": self._directory / "qushui.db",
+            "RS485_1": lines["rs485-1"],
+            "LAN_FLOW": lines["lan-flow"],
+            "PLATFORM": f"{opened['host']}:{opened['port']}",
+        }.items():
+            text = text.replace(f"@{name}@", str(value))
+        (self._directory / "agent.yaml").write_text(text, encoding="utf-8")
+        return plant, platform
+
+    def _start(self, name: str, module: str, *arguments: str) -> Child:
+        return self._stack.enter_context(Child(name, module, arguments, self._directory))
+
+    def _ready(self, child: Child, event: str) -> dict[str, Any]:
+        """The event with which `child` says that it serves. Raises DemoError."""
+        give_up_s = time.monotonic() + _START_S
+        while time.monotonic() < give_up_s:
+            with contextlib.suppress(queue.Empty):
+                found = child.events.get(timeout=0.1)
+                if found["event"] == event:
+                    return found
+            if not child.is_running and child.events.empty():
+                break
+        raise DemoError(f"{child.name}: {_last_words(child)}")
+
+    def _watch(self, seconds: float | None, platform: Child, children: tuple[Child, ...]) -> None:
+        """Shows what arrives, and takes the platform away in the middle, until the time is over or someone asks."""
+        began_s = time.monotonic()
+        outages = _outages(seconds)
+        outage = next(outages, None)
+        while not self._asked:
+            elapsed_s = time.monotonic() - began_s
+            if seconds is not None and elapsed_s >= seconds:
+                return
+            if outage is not None and elapsed_s >= outage.at_s:
+                platform.order({"link": outage.link})
+                self._say(f"link_{outage.link}")
+                outage = next(outages, None)
+            self._show(platform, 0.1)
+            for child in children:
+                if not child.is_running:
+                    raise DemoError(f"{child.name}: {_last_words(child)}")
+
+    def _show(self, platform: Child, wait_s: float) -> None:
+        """Shows the rounds that have arrived; waits up to `wait_s` for the first one."""
+        with contextlib.suppress(queue.Empty):
+            while True:
+                event = platform.events.get(timeout=wait_s) if wait_s else platform.events.get_nowait()
+                wait_s = 0.0
+                match event["event"]:
+                    case "rounds.received":
+                        for found in event["rounds"]:
+                            self._arrived += 1
+                            print(self._line(found), flush=True)
+                    case "client.connected" | "client.left" | "complaint.raised":
+                        print(self._messages.text(f"platform.{event['event']}", **event), flush=True)
+
+    def _line(self, found: dict[str, Any]) -> str:
+        """A round in one line: time, meter, two numbers or why there are none."""
+        values = found["values"]
+        names = [name for name in _FIRST if name in values][:_SHOWN]
+        return "  ".join([f"{found['at'][11:21]} {found['meter']:<10}", *(self._number(found, name) for name in names)])
+
+    def _number(self, found: dict[str, Any], name: str) -> str:
+        value = found["values"][name]
+        if value is None:
+            return self._messages.reason(found["quality"][name][0])
+        return f"{value:>9} {QUANTITIES[name].unit}"
+
+    def _compare(self) -> bool:
+        """Shows the books; true when they do not balance."""
+        books = balanced(
+            store=self._directory / "qushui.db",
+            received=self._directory / "received.sqlite",
+            truth=self._directory / "truth.jsonl",
+        )
+        for wrong in books.wrong[:5]:
+            print(told(wrong), file=sys.stderr)
+        self._say(
+            "books",
+            stored=books.stored,
+            acknowledged=books.acknowledged.get("cloud", 0),
+            lost=books.lost,
+            repeated=books.repeated,
+            wrong=len(books.wrong),
+        )
+        print(books.as_json(), flush=True)
+        return not books.are_balanced
+
+    def _say(self, key: str, **arguments: object) -> None:
+        print(self._messages.text(f"demo.{key}", **arguments), flush=True)
+
+    def _ask(self, _number: int, _frame: object) -> None:
+        self._asked += 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """The platform goes down or comes up, so many seconds after the beginning."""
+
+    at_s: float
+    link: str
+
+
+def _outages(seconds: float | None) -> Iterator[_Turn]:
+    """One outage in the middle of a run that is long enough, or one a minute."""
+    if seconds is None:
+        begin_s = 20.0
+        while True:
+            yield _Turn(begin_s, "down")
+            yield _Turn(begin_s + 5.0, "up")
+            begin_s += 60.0
+    elif seconds >= 5.0:  # noqa: PLR2004 - shorter than that there is no middle
+        yield _Turn(0.4 * seconds, "down")
+        yield _Turn(0.4 * seconds + min(5.0, 0.2 * seconds), "up")
+
+
+def _data(name: str) -> Path:
+    return Path(str(resources.files("simulators") / "data" / name))
+
+
+@contextlib.contextmanager
+def _directory() -> Iterator[Path]:
+    """A fresh directory where there is room; gone afterwards."""
+    places = [Path(tempfile.gettempdir()), Path("/var/tmp"), Path("/dev/shm"), Path.cwd()]  # noqa: S108 - mkdtemp in them
+    usable = [place for place in places if os.access(place, os.W_OK | os.X_OK)]
+    roomy = [place for place in usable if shutil.disk_usage(place).free >= _ROOM_BYTES]
+    place = roomy[0] if roomy else max(usable, key=lambda each: shutil.disk_usage(each).free)
+    with tempfile.TemporaryDirectory(prefix="qushui-demo-", dir=place, ignore_cleanup_errors=True) as name:
+        yield Path(name)
+
+
+def _last_words(child: Child) -> str:
+    lines = child.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    return "\n".join(lines[-5:]) or "-"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
