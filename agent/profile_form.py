@@ -19,6 +19,8 @@ _MOST_BIT = 63
 
 
 class _Quantity(Kind):
+    word = "quantity"
+
     def read(self, value: object) -> str:
         text = text_of(value, "quantity", allowed=" ".join(QUANTITIES))
         if text not in QUANTITIES:
@@ -30,6 +32,8 @@ class _Quantity(Kind):
 
 
 class _Flag(Kind):
+    word = "flag"
+
     def read(self, value: object) -> str:
         text = text_of(value, "flag", allowed=" ".join(FLAGS))
         if text not in FLAGS:
@@ -41,6 +45,8 @@ class _Flag(Kind):
 
 
 class _Bytes(Kind):
+    word = "hex"
+
     def read(self, value: object) -> bytes:
         text = text_of(value, "hex")
         if not _HEXADECIMAL.fullmatch(text):
@@ -53,6 +59,8 @@ class _Bytes(Kind):
 
 class _Codes(Kind):
     """Raw code to factor: `{0: 1, 1: "0.001"}`."""
+
+    word = "codes"
 
     def read(self, value: object) -> dict[int, Decimal]:
         if not isinstance(value, dict) or not value:
@@ -70,6 +78,8 @@ class _Codes(Kind):
 class _Expected(Kind):
     """What a quantity decodes to: a number, null (no value), or the list of flags that are set."""
 
+    word = "expected"
+
     def read(self, value: object) -> str | tuple[str, ...] | None:
         if value is None:
             return None
@@ -84,6 +94,8 @@ class _Expected(Kind):
 
 class _Range(Kind):
     """`[low, high]`; null leaves one side open."""
+
+    word = "range"
 
     def read(self, value: object) -> tuple[Decimal | None, Decimal | None]:
         if not isinstance(value, list) or len(value) != 2:  # noqa: PLR2004 - low and high

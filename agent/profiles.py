@@ -220,7 +220,7 @@ class _Compiler:
         unusable = {key: value for key, value in spec.items() if isinstance(value, Bare) or value is BROKEN}
         for key, value in unusable.items():
             if isinstance(value, Bare):
-                self._document.complain((*self._owner(path, own, key), key), "bare", value=value.text)
+                self._document.complain((*self._owner(path, own, key), key), "bare-value", value=value.text)
         if unusable or self._driver is None:
             return None
         try:

@@ -16,7 +16,8 @@ from agent.model import Value
 from agent.settings import FrameTest, Profile
 from drivers.contract import Driver, RawValue, Refused, Reply, WireError
 
-_UNCOVERED = "NOT_IN_FRAMES"
+UNCOVERED = "NOT_IN_FRAMES"
+"""The reason of a field whose registers are not all in the frames."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +68,7 @@ def _outcome(profile: Profile, test: FrameTest, driver: Driver) -> Outcome:
 
 def _field(entry: Entry, expected: str | tuple[str, ...] | None, raws: Mapping[Any, RawValue] | None) -> Field:
     if raws is None:
-        value, reason, passed = None, _UNCOVERED, False
+        value, reason, passed = None, UNCOVERED, False
     else:
         (value,), quality = values([entry], raws)
         reason = " ".join(quality.get(entry.quantity, ()))

@@ -9,13 +9,22 @@ import re
 from dataclasses import dataclass
 from datetime import time
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, Strict
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    Strict,
+    ValidationInfo,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError, core_schema
 
-from agent.form.nodes import is_name, shown
+from agent.form.nodes import NOTHING, is_name, shown
 from agent.form.problems import near
 from agent.settings import TcpAddress
 
@@ -32,11 +41,22 @@ _CLOCK_TIME = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
 _HOST_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]{1,253}):([0-9]{1,5})")
 _LAST_PORT = 65535
 
+FROM_FILE = {"from": "file"}
+"""The validation context of what was written in a file."""
+
 
 class Section(BaseModel):
     """A part of a file with documented keys: unknown keys are errors, nothing is converted silently."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_nothing(cls, data: Any, info: ValidationInfo) -> Any:
+        """In a file a key without a value is a slip, even where the key may be left out."""
+        if info.context is not FROM_FILE or not isinstance(data, dict):
+            return data
+        return {key: NOTHING if value is None and key in cls.model_fields else value for key, value in data.items()}
 
 
 def refusal(code: str, **arguments: str) -> PydanticCustomError:
@@ -45,7 +65,9 @@ def refusal(code: str, **arguments: str) -> PydanticCustomError:
 
 
 class Kind:
-    """A value read by `read` and described by `schema`; metadata of an Annotated type."""
+    """A value read by `read` and described by `schema`; metadata of an Annotated type. `word` names it in locale/."""
+
+    word: ClassVar[str] = "text"
 
     def read(self, value: object) -> object:
         """The value as the agent uses it. Raises a refusal."""
@@ -74,6 +96,8 @@ def text_of(value: object, code: str, **arguments: str) -> str:
 @dataclass(frozen=True)
 class DurationMs(Kind):
     """A duration with its unit (`500ms` `15s` `15m` `1h` `800d`) from `low` to `high`, as whole milliseconds."""
+
+    word: ClassVar[str] = "duration"
 
     low: str
     high: str
@@ -120,6 +144,8 @@ def _scaled(match: re.Match[str] | None, factors: dict[str, int]) -> int | None:
 class SizeBytes(Kind):
     """An amount of storage with its unit (`500MB` `4GB` `2GiB`) from `low` to `high`, as bytes."""
 
+    word: ClassVar[str] = "size"
+
     low: str
     high: str
 
@@ -141,12 +167,22 @@ class SizeBytes(Kind):
         return {"type": "string", "pattern": f"^{_SIZE.pattern}$", "examples": [self.low, self.high]}
 
 
+def size_text(amount: int) -> str:
+    """The shortest size text of so many bytes: 4000000000 gives `4GB`."""
+    unit, size = max(
+        ((unit, size) for unit, size in _SIZE_BYTES.items() if amount % size == 0), key=lambda each: each[1]
+    )
+    return f"{amount // size}{unit}"
+
+
 def size_bytes(text: str) -> int | None:
     """Bytes of `500MB`, `2GiB` …; None when it is no amount of storage."""
     return _scaled(_SIZE.fullmatch(text), _SIZE_BYTES)
 
 
 class _Name(Kind):
+    word = "name"
+
     def read(self, value: object) -> str:
         text = text_of(value, "name")
         if not is_name(text):
@@ -159,6 +195,8 @@ class _Name(Kind):
 
 class NumberKind(Kind):
     """An exact number, bare or quoted."""
+
+    word: ClassVar[str] = "number"
 
     def read(self, value: object) -> Decimal:
         """The number, digit for digit."""
@@ -174,6 +212,8 @@ class NumberKind(Kind):
 
 
 class _ClockTime(Kind):
+    word = "clock-time"
+
     def read(self, value: object) -> time:
         match = _CLOCK_TIME.fullmatch(text_of(value, "clock-time"))
         if match is None:
@@ -185,6 +225,8 @@ class _ClockTime(Kind):
 
 
 class _Timezone(Kind):
+    word = "timezone"
+
     def read(self, value: object) -> str:
         text = text_of(value, "timezone")
         try:
@@ -198,6 +240,8 @@ class _Timezone(Kind):
 
 
 class _HostPort(Kind):
+    word = "host-port"
+
     def read(self, value: object) -> TcpAddress:
         match = _HOST_PORT.fullmatch(text_of(value, "host-port"))
         if match is None or not 0 < int(match[2]) <= _LAST_PORT:

@@ -8,7 +8,8 @@ from typing import Any, TypeVar, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from agent.form.nodes import Bare, Broken, Document, Steps, shown
+from agent.form.fields import FROM_FILE
+from agent.form.nodes import Bare, Broken, Document, Nothing, Steps, shown
 from agent.form.problems import near
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -25,6 +26,7 @@ _CODES = {  # pydantic's error type: the sentence of ours
     "string_too_short": "too-short", "string_too_long": "too-long",
     "too_short": "too-few", "too_long": "too-many",
     "literal_error": "choice", "enum": "choice",
+    "string_pattern_mismatch": "pattern",
     "missing": "missing", "extra_forbidden": "unknown-key",
 }  # fmt: skip
 _LIMITS = ("ge", "gt", "le", "lt", "min_length", "max_length")
@@ -34,7 +36,7 @@ def judged(document: Document, path: Steps, model: type[Model]) -> Model | None:
     """The model's object from the node at `path`; None after noting every problem in `document`."""
     data = document.root.at(path)[0].data()
     try:
-        return model.model_validate(data)
+        return model.model_validate(data, context=FROM_FILE)
     except ValidationError as error:
         for details in error.errors(include_url=False):
             _complain(document, path, details, model)
@@ -44,7 +46,7 @@ def judged(document: Document, path: Steps, model: type[Model]) -> Model | None:
 def accepted(document: Document, path: Steps, model: type[Model]) -> Model | None:
     """The model's object from the node at `path`, or None, without a word."""
     try:
-        return model.model_validate(document.root.at(path)[0].data())
+        return model.model_validate(document.root.at(path)[0].data(), context=FROM_FILE)
     except ValidationError:
         return None
 
@@ -80,8 +82,8 @@ def _code(details: ErrorDetails) -> str:
     if code in {"missing", "unknown-key"}:
         return code
     if isinstance(given, Bare):
-        return "bare"
-    if given is None:
+        return code if code in {"whole", "number", "switch"} else "bare"
+    if given is None or isinstance(given, Nothing):
         return "nothing"
     return "quote" if code == "text" and not isinstance(given, dict | list) else code
 
@@ -90,7 +92,9 @@ def _arguments(details: ErrorDetails, code: str) -> dict[str, str]:
     context = details.get("ctx", {})
     if details["type"].startswith("form."):
         own = {key: str(value) for key, value in context.items() if key != "code"}
-        return {"value": shown(details["input"])} if code == "bare" else own
+        return own if code not in {"bare", "nothing"} else {"value": shown(details["input"])}
+    if code == "nothing":
+        return {}
     arguments = {"value": shown(details["input"])}
     for name in _LIMITS:
         if name in context:

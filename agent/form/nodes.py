@@ -45,7 +45,12 @@ class Broken:
     """Stands where something unusable stood that has been complained about already."""
 
 
+class Nothing:
+    """Stands where a key has no value."""
+
+
 BROKEN = Broken()
+NOTHING = Nothing()
 Scalar = str | int | Decimal | bool | Bare | Broken | None
 Steps = tuple[str | int, ...]
 

@@ -1,0 +1,109 @@
+"""`qushui check FILE`: everything that is wrong with a configuration at once. Nothing is opened."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent import page
+from agent.client import DEFAULT_CONFIG
+from agent.config import load
+from agent.form.fields import duration_text
+from agent.form.problems import FormErrors, Problem
+from agent.messages import Messages, problem_lines
+from agent.planning import plan_of
+from agent.settings import Config
+from agent.uplinks.registry import SETTINGS
+from agent.wiring import make_meters
+from drivers.registry import DRIVERS
+
+HELP_KEY = "cli.verb.check"
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """Something allowed that its author should know: `code` names the sentence `cli.check.CODE`."""
+
+    code: str
+    arguments: Mapping[str, str]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The verb's arguments."""
+    parser.add_argument("file", nargs="?", type=Path, default=DEFAULT_CONFIG, help="cli.check.file")
+    parser.add_argument("--schema", action="store_true", help="cli.check.schema")
+    parser.add_argument("--json", action="store_true", help="cli.json_option")
+
+
+def run(arguments: argparse.Namespace, out: Messages) -> int:
+    """0: the file is good; 2: it is not."""
+    if arguments.schema:
+        from agent.documents import config_schema  # noqa: PLC0415 - only editors need it
+
+        print(json.dumps(config_schema(), ensure_ascii=False, indent=2))
+        return 0
+    try:
+        config = load(arguments.file, drivers=DRIVERS, uplink_settings=SETTINGS)
+    except FormErrors as errors:
+        _say_bad(errors, arguments, out)
+        return 2
+    _say_good(config, arguments, out)
+    return 0
+
+
+def advice_on(config: Config, lang: str) -> Iterator[Advice]:
+    """Lines that cannot keep their poll periods, and what a profile wants compared with the display."""
+    for line in config.lines.values():
+        meters = [(config.meters[meter.name], meter.wire, meter.asks) for meter in make_meters(config, line)]
+        plan = plan_of(line, meters)
+        if plan.load > 1:
+            yield Advice(
+                "overbooked",
+                {"line": line.name, "cycle": f"{plan.cycle_s:.2f}s", "load": f"{100 * plan.load:.0f}"},
+            )
+    for meter in config.meters.values():
+        note = config.profiles[meter.profile].unconfirmed.get(lang)
+        if note:
+            yield Advice("unconfirmed", {"meter": meter.name, "profile": meter.profile, "note": note})
+
+
+def problem_json(problem: Problem) -> dict[str, object]:
+    """A mistake for machines: code and arguments, no sentence."""
+    return {
+        "file": problem.file,
+        "line": problem.line,
+        "column": problem.column,
+        "path": problem.path,
+        "code": problem.code,
+        "arguments": dict(problem.arguments),
+    }
+
+
+def _say_bad(errors: FormErrors, arguments: argparse.Namespace, out: Messages) -> None:
+    if arguments.json:
+        problems = [problem_json(problem) for problem in errors.problems]
+        print(json.dumps({"file": str(arguments.file), "good": False, "problems": problems}, ensure_ascii=False))
+        return
+    print("\n".join(problem_lines(out, errors.problems)))
+    print(out.text("cli.check.bad", count=len(errors.problems)), file=sys.stderr)
+
+
+def _say_good(config: Config, arguments: argparse.Namespace, out: Messages) -> None:
+    advice = list(advice_on(config, out.lang))
+    counts = {"lines": len(config.lines), "meters": len(config.meters), "uplinks": len(config.uplinks)}
+    if arguments.json:
+        told = [{"code": each.code, "arguments": dict(each.arguments)} for each in advice]
+        document = {"file": str(arguments.file), "good": True, "problems": [], "station": config.station.id}
+        print(json.dumps({**document, **counts, "advice": told}, ensure_ascii=False))
+        return
+    for line in page.wrapped(
+        out.text("cli.check.good", file=arguments.file, station=config.station.id, **counts), out.width
+    ):
+        print(line)
+    for each in advice:
+        for line in page.wrapped(out.text(f"cli.check.{each.code}", **each.arguments), out.width):
+            print(line, file=sys.stderr)
