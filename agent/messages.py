@@ -13,6 +13,7 @@ from importlib import resources
 from importlib.resources.abc import Traversable
 
 from agent import page
+from agent.faults import FaultCode
 from agent.form.problems import Problem
 from agent.quantities import FLAGS, QUANTITIES
 
@@ -61,10 +62,10 @@ class Messages:
         """Whether there is such a sentence."""
         return self._find(key) is not None
 
-    def keys(self) -> frozenset[str]:
-        """All keys of this language."""
+    def keys(self) -> tuple[str, ...]:
+        """All keys of this language, in the order of the files."""
         self._find("")
-        return frozenset(self._sentences)
+        return tuple(self._sentences)
 
     def quantity(self, name: str) -> str:
         """The title of a quantity; its name where it is none of ours."""
@@ -112,6 +113,24 @@ def fault_text(messages: Messages, code: str, place: str, evidence: Mapping[str,
             label = "" if at else labels[section]
             lines += page.labelled(label, text, indent=2, column=column, width=width)
     return "\n".join(lines)
+
+
+def fault_page(messages: Messages) -> str:
+    """The page of all faults, in Markdown."""
+    lines = [f"# {messages.text('fault_page.title')}", "", messages.text("fault_page.intro"), ""]
+    for code in FaultCode:
+        name = {"name": messages.text("fault_page.name")}
+        lines += [
+            f"## {code}",
+            "",
+            f"**{messages.text(f'fault.{code}.title')}.** {messages.text(f'fault.{code}.what')}",
+        ]
+        lines += ["", f"{messages.text('fault.likely')}:", ""]
+        lines += [f"{at}. {cause}" for at, cause in enumerate(messages.texts(f"fault.{code}.likely"), 1)]
+        lines += ["", f"{messages.text('fault.try')}:", ""]
+        lines += [f"    {command}" for command in messages.texts(f"fault.{code}.try", **name)]
+        lines.append("")
+    return "\n".join(lines).rstrip() + "\n"
 
 
 def place_text(messages: Messages, place: str) -> str:

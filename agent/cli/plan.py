@@ -15,8 +15,10 @@ from agent.config import load
 from agent.decode import bundles
 from agent.entries import Entry
 from agent.form.problems import FormErrors
+from agent.line.ports import WireSettings
 from agent.messages import Messages, problem_lines
-from agent.settings import Config, MeterSettings
+from agent.planning import TURNAROUND_S, LinePlan, MeterPlan, ask_s, plan_of
+from agent.settings import Config, LineSettings, MeterSettings
 from agent.uplinks.registry import SETTINGS
 from agent.wiring import cost_of, wire_of
 from drivers.contract import Ask
@@ -24,7 +26,6 @@ from drivers.registry import DRIVERS
 
 HELP_KEY = "cli.verb.plan"
 
-TURNAROUND_S = 0.02  # what a typical meter takes before it answers; the daemon measures each meter's own
 _FULL = 1.0  # share of a line's time
 
 
@@ -48,54 +49,59 @@ def run(arguments: argparse.Namespace, out: Messages) -> int:
 
 def planned(config: Config) -> dict[str, Any]:
     """Requests with their times in ms per meter; cycle, shortest period and load (1.0: all of the time) per line."""
-    meters = {name: _meter_plan(config, meter) for name, meter in config.meters.items()}
-    lines = {}
-    for name, line in config.lines.items():
-        own = [meter for meter in meters.values() if meter["line"] == name]
-        lines[name] = {
-            "place": line.place,
-            "meters": len(own),
-            "requests": sum(len(meter["requests"]) for meter in own),
-            "cycle_ms": round(sum(meter["poll_takes_ms"] for meter in own), 1),
-            "shortest_period_ms": min((meter["period_ms"] for meter in own), default=None),
-            "load": round(sum(meter["poll_takes_ms"] / meter["period_ms"] for meter in own), 4),
-        }
-    return {"lines": lines, "meters": meters}
+    plans = [plan_of(line, _meters_of(config, line)) for line in config.lines.values()]
+    return {
+        "lines": {plan.settings.name: _line_figures(plan) for plan in plans},
+        "meters": {each.settings.name: _meter_figures(config, plan, each) for plan in plans for each in plan.meters},
+    }
 
 
-def _meter_plan(config: Config, meter: MeterSettings) -> dict[str, Any]:
-    line, profile = config.lines[meter.line], config.profiles[meter.profile]
-    wire, entries = wire_of(meter), config.entries(meter.name)
-    driver = DRIVERS[profile.protocol](framing=line.framing, cost=cost_of(line, wire))
-    is_serial = line.port is not None
-    character_s, silence_s = (wire.character_s, wire.silence_s) if is_serial else (0.0, 0.0)
-    requests = []
-    for ask in driver.plan(meter.address, bundles(entries), profile.limits):
-        took_s = (ask.request_size + ask.reply_size) * character_s + TURNAROUND_S + silence_s
-        requests.append(
+def _meters_of(config: Config, line: LineSettings) -> Iterator[tuple[MeterSettings, WireSettings, tuple[Ask, ...]]]:
+    for meter in config.meters.values():
+        if meter.line == line.name:
+            wire, profile = wire_of(meter), config.profiles[meter.profile]
+            driver = DRIVERS[profile.protocol](framing=line.framing, cost=cost_of(line, wire))
+            yield meter, wire, tuple(driver.plan(meter.address, bundles(config.entries(meter.name)), profile.limits))
+
+
+def _line_figures(plan: LinePlan) -> dict[str, Any]:
+    return {
+        "place": plan.settings.place,
+        "meters": len(plan.meters),
+        "requests": sum(len(meter.asks) for meter in plan.meters),
+        "cycle_ms": round(1000 * plan.cycle_s, 1),
+        "shortest_period_ms": min((meter.settings.poll_ms for meter in plan.meters), default=None),
+        "load": round(plan.load, 4),
+    }
+
+
+def _meter_figures(config: Config, plan: LinePlan, meter: MeterPlan) -> dict[str, Any]:
+    wire = None if plan.settings.framing == "tcp" else wire_of(meter.settings)
+    entries = config.entries(meter.settings.name)
+    return {
+        "line": plan.settings.name,
+        "profile": meter.settings.profile,
+        "address": meter.settings.address,
+        "period_ms": meter.settings.poll_ms,
+        "poll_takes_ms": round(1000 * meter.seconds, 1),
+        "requests": [
             {
                 "request_hex": ask.begin(0).request.hex().upper(),
                 "request_bytes": ask.request_size,
                 "reply_bytes": ask.reply_size,
+                "takes_ms": round(1000 * ask_s(ask, wire), 1),
                 "quantities": list(_quantities(ask, entries)),
-                "takes_ms": round(1000 * took_s, 1),
             }
-        )
-    return {
-        "line": meter.line,
-        "profile": meter.profile,
-        "address": meter.address,
-        "period_ms": meter.poll_ms,
-        "requests": requests,
-        "poll_takes_ms": round(sum(request["takes_ms"] for request in requests), 1),
+            for ask in meter.asks
+        ],
     }
 
 
 def _quantities(ask: Ask, entries: tuple[Entry, ...]) -> Iterator[str]:
     """The quantities that need something of this request."""
-    asked: set[Any] = set(ask.items)
+    asked = frozenset(ask.items)
     for entry in entries:
-        if any(not asked.isdisjoint(bundle) for bundle in bundles([entry])):
+        if any(item in asked for bundle in bundles([entry]) for item in bundle):
             yield entry.quantity
 
 

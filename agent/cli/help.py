@@ -1,0 +1,85 @@
+"""`qushui help [TOPIC]`: the page of a verb, the advice of a fault, the meaning of a key; needs no network."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import sys
+from collections.abc import Iterator
+from importlib import resources
+
+from agent import page
+from agent.faults import FaultCode
+from agent.messages import Messages, fault_text
+
+HELP_KEY = "cli.verb.help"
+
+_SECTIONS = {"lines": "line", "meters": "meter", "uplinks": "uplink", "items": "profile-item"}  # plural in the file
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The verb's arguments."""
+    parser.add_argument("topic", nargs="?", help="help.topic")
+
+
+def run(arguments: argparse.Namespace, out: Messages) -> int:
+    """0, or 2 for a topic that has no page."""
+    if arguments.topic is None:
+        print("\n".join(_contents(out)))
+        return 0
+    found = list(pages(arguments.topic, out))
+    if found:
+        print("\n\n".join(found))
+        return 0
+    print(out.text("help.nothing", value=arguments.topic), file=sys.stderr)
+    near = difflib.get_close_matches(arguments.topic, topics(out), n=1)
+    near += difflib.get_close_matches(arguments.topic.upper(), list(FaultCode), n=1)
+    for each in near[:1]:
+        print(out.text("cli.did_you_mean", value=f"qushui help {each}"), file=sys.stderr)
+    return 2
+
+
+def pages(topic: str, out: Messages) -> Iterator[str]:
+    """Everything there is about the topic."""
+    code = topic.upper().replace("_", "-")
+    if code in set(FaultCode):
+        kind = code.split("-")[0].lower()
+        named = f"{kind}/{out.text('fault_page.name')}" if kind in {"meter", "line", "uplink"} else kind
+        yield fault_text(out, code, named, {})
+    verb = resources.files("agent") / "docs" / "verbs" / f"{topic}.{out.lang}.md"
+    if topic.isalpha() and verb.is_file():
+        yield verb.read_text(encoding="utf-8").strip()
+    if fields := list(_fields(topic, out)):
+        yield "\n".join(fields)
+
+
+def topics(out: Messages) -> list[str]:
+    """Every word that has a page."""
+    verbs = (resources.files("agent") / "docs" / "verbs").iterdir()
+    names = {page.name.split(".")[0] for page in verbs if page.name.endswith(f".{out.lang}.md")}
+    keys = {key.rsplit(".", 1)[1] for key in out.keys() if key.startswith("field.")}  # noqa: SIM118 - not a mapping
+    return sorted(names | keys)
+
+
+def _fields(topic: str, out: Messages) -> Iterator[str]:
+    """Each configuration or profile key of that name: `poll`, `meters.main-flow.poll`, `line.baud`."""
+    *path, name = topic.split(".")
+    section = _SECTIONS.get(path[0], path[0]) if path else ""
+    for key in sorted(key for key in out.keys() if key.startswith("field.") and key.endswith(f".{name}")):  # noqa: SIM118
+        where = key.split(".")[1]
+        if where.startswith(section):
+            head = f"{out.text(f'section.{where}')} · {name}"
+            yield "\n".join([head, *(f"  {line}" for line in page.wrapped(out.text(key), out.width - 2))])
+
+
+def _contents(out: Messages) -> Iterator[str]:
+    yield out.text("help.verbs")
+    for key in out.keys():  # noqa: SIM118 - not a mapping
+        if key.startswith("cli.verb."):
+            yield from page.labelled(key.split(".")[-1], out.text(key), indent=2, column=12, width=out.width)
+    yield ""
+    yield out.text("help.faults")
+    for code in FaultCode:
+        yield from page.labelled(code, out.text(f"fault.{code}.title"), indent=2, column=26, width=out.width)
+    yield ""
+    yield from page.wrapped(out.text("help.keys"), out.width)
