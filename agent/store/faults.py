@@ -19,6 +19,10 @@ from agent.clock import Clock
 from agent.faults import FaultCode
 
 COUNT_EVERY_S = 60.0
+MOST_FAULTS = 10_000
+"""Ended faults that are kept."""
+
+_FORGET_EVERY = 1000
 _WRITE = "INSERT OR REPLACE INTO fault VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _OPEN = (
     "SELECT id, code, place, evidence, count, began_round, began_boot, began_ms FROM fault"
@@ -149,5 +153,7 @@ class FaultLog:
 
 
 def write(connection: sqlite3.Connection, rows: list[FaultWrite]) -> None:
-    """Writes rows of `take` inside the caller's transaction."""
+    """Writes rows of `take` inside the caller's transaction, and now and then forgets the oldest that ended."""
     connection.executemany(_WRITE, rows)
+    for number in (row[0] for row in rows if row[0] % _FORGET_EVERY == 0):
+        connection.execute("DELETE FROM fault WHERE id <= ? AND ended_round IS NOT NULL", (number - MOST_FAULTS,))

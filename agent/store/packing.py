@@ -120,7 +120,7 @@ def _length(size: int) -> bytes:
         return bytes((size,))
     octets = bytearray()
     while size >= _MORE:
-        octets.append(size & ~_MORE | _MORE)
+        octets.append(size % _MORE | _MORE)
         size >>= _BITS
     octets.append(size)
     return bytes(octets)

@@ -23,7 +23,10 @@ from agent.store.dates import Dates
 
 BLOCK = 1000
 _AGE_EVERY_S = 60.0
-_SPARE_BYTES = 128 << 10  # free pages that the next commits can use: about one block
+_SPARE_PAGES = 16  # what a commit needs beside its rows
+_LITTLE_BYTES = 128 << 10  # a smaller reserve is not worth a file
+_ALLOWED_BYTES = 1 << 20  # up to this the file may grow even at the floor: emptying it would not help the disk
+_ALLOWED_SHARE = 4  # as long as this many times as much is free
 _RESERVE_BYTES = 10 << 20  # a whole log must fit into the file when the disk is full
 _RESERVE_SHARE = 8  # and never more than this part of what is free
 
@@ -85,7 +88,7 @@ class Retention:
         self.at_floor = full or self.free_bytes() < self.floor_bytes
         (pages,) = connection.execute("PRAGMA page_count").fetchone()
         (unused,) = connection.execute("PRAGMA freelist_count").fetchone()
-        if full or (self.at_floor and unused * PAGE_BYTES < _SPARE_BYTES):
+        if full or (self.at_floor and unused < self._need(pages - unused, committed, incoming)):
             settled = self._block(owed(), committed, size)
             if settled:
                 return Purge(ranges=settled, unsent=0)
@@ -127,7 +130,7 @@ class Retention:
         """Sets room aside for the day the disk is full; does nothing while it is there, or when that day has come."""
         free_bytes = self.free_bytes()
         size = min(_RESERVE_BYTES, free_bytes // _RESERVE_SHARE)
-        if self._reserve.exists() or size < (_RESERVE_BYTES if self._is_spent else _SPARE_BYTES):
+        if self._reserve.exists() or size < (_RESERVE_BYTES if self._is_spent else _LITTLE_BYTES):
             return
         descriptor = os.open(self._reserve, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -136,6 +139,13 @@ class Retention:
             self._reserve.unlink()
         finally:
             os.close(descriptor)
+
+    def _need(self, used_pages: int, committed: int, incoming: int) -> int:
+        """Free pages with which this commit and the next one do not make the file grow; 0 while it is small."""
+        if used_pages * PAGE_BYTES < min(_ALLOWED_BYTES, self.free_bytes() // _ALLOWED_SHARE):
+            return 0
+        pages_per_row = used_pages / max(BLOCK, self.stored(committed))
+        return _SPARE_PAGES + round(2 * incoming * pages_per_row)
 
     def _block(self, owed: Ranges, committed: int, size: int) -> tuple[tuple[int, int], ...]:
         """The oldest `size` stored numbers that are not owed, as ranges."""
