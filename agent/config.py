@@ -13,10 +13,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from pydantic import BaseModel
-
 from agent.config_form import ConfigForm, LineForm, MeterForm
 from agent.decode import bundles
+from agent.form.fields import UplinkSection
 from agent.form.judge import accepted, judged
 from agent.form.nodes import Document, Node, Steps, is_name, read_file, read_text, shown
 from agent.form.problems import FormErrors, Problem
@@ -48,7 +47,7 @@ __all__ = [
 ]
 
 PROFILES = "profiles"  # the site's own lie in this directory beside the configuration file
-UplinkModels = Mapping[str, type[BaseModel]]
+UplinkModels = Mapping[str, type[UplinkSection]]
 _DEFAULT = SerialSettings()
 _SERIAL_KEYS = ("baud", "parity", "stop_bits", "silence", "echo", "rs485")
 
@@ -249,7 +248,8 @@ class _Loader:
             elif not isinstance(kind.value, str) or kind.value not in models:
                 self._document.complain_reference((*path, "type"), "choice", list(models))
             else:
-                found[name] = judged(self._document, path, models[kind.value])
+                settings = judged(self._document, path, models[kind.value])
+                found[name] = None if settings is None else settings.options()
         return found
 
 

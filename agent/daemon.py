@@ -15,17 +15,14 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from agent import config as configuration
 from agent import logs
 from agent.clock import SystemClock, sharpen_timers
 from agent.faults import FaultCode
-from agent.form.problems import FormErrors, Problem
-from agent.settings import Config
+from agent.form.problems import Problem
+from agent.loading import Loaded, Loading, copy_place
 from agent.station import RunningStation
 from agent.store.database import StoreHeldError
 from agent.supervise import tell_systemd
-from agent.uplinks.registry import SETTINGS
-from drivers.registry import DRIVERS
 
 _LOOK_S = 1.0
 _MOST_PROBLEMS = 5  # of a refused file, in the Fault; `qushui check` shows them all
@@ -46,24 +43,24 @@ class StartError(Exception):
         self.arguments = arguments
 
 
-def run_daemon(path: Path) -> int:
-    """Runs the station described in `path` until SIGTERM or SIGINT; gives the exit status.
+def run_daemon(path: Path, loading: Loading) -> int:
+    """Runs the station described in `path`, which `loading` reads, until SIGTERM or SIGINT; gives the exit status.
 
     Raises StartError when there is no configuration to start with or the store cannot be opened.
     """
     sharpen_timers()
     log = logs.set_up()
-    return _Daemon(path, log).run()
+    return _Daemon(path, log, loading).run()
 
 
 class _Daemon:
-    def __init__(self, path: Path, log: Any) -> None:
+    def __init__(self, path: Path, log: Any, loading: Loading) -> None:
         self._path = path
         self._log = log
         self._wake = threading.Event()
         self._stop_asked = False
         self._reload_asked = False
-        self._refused: FormErrors | None = None
+        self._loading: Loading | None = loading
 
     def run(self) -> int:
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -83,40 +80,25 @@ class _Daemon:
 
     # --- configuration
 
-    def _load(self) -> Config:
-        """The file's configuration, else the last good one. Raises StartError when there is neither."""
-        try:
-            config = configuration.load(self._path, drivers=DRIVERS, uplink_settings=SETTINGS)
-        except FormErrors as errors:
-            self._refused = errors
-        else:
-            self._refused = None
-            return config
-        assert self._refused is not None
-        try:
-            text = copy_place(self._path).read_text(encoding="utf-8")
-            return configuration.load_copy(text, self._path, drivers=DRIVERS, uplink_settings=SETTINGS)
-        except (OSError, ValueError, FormErrors):
-            raise StartError("configuration", self._refused.problems, file=str(self._path)) from self._refused
-
-    def _keep(self, config: Config) -> None:
+    def _keep(self, loaded: Loaded) -> None:
         """Keeps a copy of what passed; a power cut leaves the old copy or the new one. Never stops the daemon."""
+        if not loaded.copy:
+            return
         copy = copy_place(self._path)
         part = copy.with_name(copy.name + ".part")
         try:
             with part.open("w", encoding="utf-8") as file:
-                file.write(configuration.copy_of(config))
+                file.write(loaded.copy)
                 file.flush()
                 os.fsync(file.fileno())
             part.replace(copy)
         except OSError as error:
             self._log.warning("config.not_kept", file=str(copy), error=str(error))
 
-    def _say_refused(self, station: RunningStation) -> None:
-        if self._refused is None:
+    def _say_refused(self, station: RunningStation, problems: Sequence[Problem]) -> None:
+        if not problems:
             station.faults.cleared(FaultCode.CONFIG_REFUSED, "config")
             return
-        problems = self._refused.problems
         first = "; ".join(f"{each.place} {each.path} {each.code}" for each in problems[:_MOST_PROBLEMS])
         station.faults.raised(
             FaultCode.CONFIG_REFUSED, "config", file=str(self._path), mistakes=len(problems), first=first
@@ -125,7 +107,11 @@ class _Daemon:
     # --- one life
 
     def _run_once(self) -> _End:
-        config = self._load()
+        loaded = (self._loading or Loading(self._path)).result()
+        self._loading = None
+        config = loaded.config
+        if config is None:
+            raise StartError("configuration", loaded.problems, file=str(self._path))
         clock = SystemClock(config.clock.trust)
         station = RunningStation(config, clock=clock, log=self._log, reload=self._ask_reload)
         try:
@@ -136,9 +122,8 @@ class _Daemon:
             raise StartError("store", path=config.store.path, error=str(error)) from error
         try:
             station.start()
-            self._say_refused(station)
-            if self._refused is None:
-                self._keep(config)
+            self._say_refused(station, loaded.problems)
+            self._keep(loaded)
             tell_systemd("READY=1")
             self._log.info("daemon.started", station=config.station.id, pid=os.getpid())
             return self._watch(station, clock)
@@ -167,26 +152,18 @@ class _Daemon:
     def _reload(self, station: RunningStation) -> _End | None:
         """Takes up the file as it is now; a wrong one changes nothing but the Fault."""
         try:
-            config = configuration.load(self._path, drivers=DRIVERS, uplink_settings=SETTINGS)
-        except FormErrors as errors:
-            self._refused = errors
-            self._say_refused(station)
+            loaded = Loading(self._path).result()
+        except (TimeoutError, RuntimeError) as error:
+            self._log.error("config.not_read", file=str(self._path), error=str(error))
             return None
-        self._refused = None
-        self._say_refused(station)
+        self._say_refused(station, loaded.problems)
+        config = loaded.config
+        if config is None:
+            return None
         before = station.config
         if (config.store, config.clock) != (before.store, before.clock):
             return _End.AGAIN
         station.take_up(config)
-        self._keep(config)
+        self._keep(loaded)
         self._log.info("config.reloaded", file=str(self._path))
         return None
-
-
-def copy_place(path: Path) -> Path:
-    """Where the last good copy of the file `path` lies: in the service's state directory, else beside the file.
-
-    Not beside the database: only the configuration knows where that is, and it may be the one that is broken.
-    """
-    state = os.environ.get("STATE_DIRECTORY", "").split(":")[0]
-    return (Path(state) if state else path.parent) / f"{path.name}.last-good"

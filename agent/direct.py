@@ -12,7 +12,7 @@ from agent.line.line import Line
 from agent.line.meter import PolledMeter
 from agent.line.ports import LineDownError, LineHeldError
 from agent.poll import read_now
-from agent.uplinks.registry import SETTINGS
+from agent.uplinks.registry import settings_models
 from agent.wiring import make_line, make_meters
 from drivers.registry import DRIVERS
 
@@ -23,7 +23,7 @@ class DirectReading:
     def __init__(self, path: Path) -> None:
         """Raises FormErrors for a wrong configuration."""
         sharpen_timers()
-        self._config = load(path, drivers=DRIVERS, uplink_settings=SETTINGS)
+        self._config = load(path, drivers=DRIVERS, uplink_settings=settings_models())
         self._clock = SystemClock(self._config.clock.trust)
         self._lines: dict[str, tuple[Line, dict[str, PolledMeter]]] = {}
         self.meters = list(self._config.meters)

@@ -18,7 +18,7 @@ from agent.form.fields import Name
 from agent.form.reference import page_of, schema_of, sections_of
 from agent.messages import LANGUAGES, Messages
 from agent.profile_form import ProfileForm
-from agent.uplinks.registry import SETTINGS
+from agent.uplinks.registry import settings_models
 from drivers.contract import SpecError
 from drivers.registry import DRIVERS
 
@@ -62,7 +62,7 @@ def item_keys(protocol: str) -> list[str]:
 def _config_form() -> type[BaseModel]:
     """The configuration's model with the sections of all uplinks in their place."""
     union: Any = None
-    for settings in SETTINGS.values():
+    for settings in settings_models().values():
         kind: Any = settings.model_fields[
             "type"
         ].annotation  # whatever its default in code: in a file it says who is meant

@@ -12,13 +12,12 @@ from pathlib import Path
 from agent import page
 from agent.client import DEFAULT_CONFIG
 from agent.config import load
-from agent.form.fields import duration_text
 from agent.form.problems import FormErrors, Problem
 from agent.messages import Messages, problem_lines
-from agent.planning import plan_of
+from agent.planning import plans_of
 from agent.settings import Config
-from agent.uplinks.registry import SETTINGS
-from agent.wiring import make_meters
+from agent.uplinks.registry import settings_models
+from agent.wiring import cost_of, wire_of
 from drivers.registry import DRIVERS
 
 HELP_KEY = "cli.verb.check"
@@ -47,7 +46,7 @@ def run(arguments: argparse.Namespace, out: Messages) -> int:
         print(json.dumps(config_schema(), ensure_ascii=False, indent=2))
         return 0
     try:
-        config = load(arguments.file, drivers=DRIVERS, uplink_settings=SETTINGS)
+        config = load(arguments.file, drivers=DRIVERS, uplink_settings=settings_models())
     except FormErrors as errors:
         _say_bad(errors, arguments, out)
         return 2
@@ -57,13 +56,11 @@ def run(arguments: argparse.Namespace, out: Messages) -> int:
 
 def advice_on(config: Config, lang: str) -> Iterator[Advice]:
     """Lines that cannot keep their poll periods, and what a profile wants compared with the display."""
-    for line in config.lines.values():
-        meters = [(config.meters[meter.name], meter.wire, meter.asks) for meter in make_meters(config, line)]
-        plan = plan_of(line, meters)
+    for plan in plans_of(config, drivers=DRIVERS, wire_of=wire_of, cost_of=cost_of):
         if plan.load > 1:
             yield Advice(
                 "overbooked",
-                {"line": line.name, "cycle": f"{plan.cycle_s:.2f}s", "load": f"{100 * plan.load:.0f}"},
+                {"line": plan.settings.name, "cycle": f"{plan.cycle_s:.2f}s", "load": f"{100 * plan.load:.0f}"},
             )
     for meter in config.meters.values():
         note = config.profiles[meter.profile].unconfirmed.get(lang)
@@ -100,10 +97,7 @@ def _say_good(config: Config, arguments: argparse.Namespace, out: Messages) -> N
         document = {"file": str(arguments.file), "good": True, "problems": [], "station": config.station.id}
         print(json.dumps({**document, **counts, "advice": told}, ensure_ascii=False))
         return
-    for line in page.wrapped(
-        out.text("cli.check.good", file=arguments.file, station=config.station.id, **counts), out.width
-    ):
-        print(line)
+    good = out.text("cli.check.good", file=arguments.file, station=config.station.id, **counts)
+    print("\n".join(page.wrapped(good, out.width)))
     for each in advice:
-        for line in page.wrapped(out.text(f"cli.check.{each.code}", **each.arguments), out.width):
-            print(line, file=sys.stderr)
+        print("\n".join(page.wrapped(out.text(f"cli.check.{each.code}", **each.arguments), out.width)), file=sys.stderr)

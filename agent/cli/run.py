@@ -19,10 +19,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, out: Messages) -> int:
     """Runs until SIGTERM or Ctrl-C; 2 when there is no configuration to start with, 1 when the store does not open."""
-    from agent.daemon import StartError, run_daemon  # noqa: PLC0415 - help needs none of it
+    from agent.loading import Loading  # noqa: PLC0415 - help needs none of it
+
+    loading = Loading(arguments.config)  # in a process of its own, while this one imports the rest
+    from agent.daemon import StartError, run_daemon  # noqa: PLC0415
 
     try:
-        return run_daemon(arguments.config)
+        return run_daemon(arguments.config, loading)
     except StartError as refused:
         print("\n".join(problem_lines(out, refused.problems)), end="\n" * bool(refused.problems), file=sys.stderr)
         print(out.text(f"start.{refused.code}", **refused.arguments), file=sys.stderr)

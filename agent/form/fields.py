@@ -59,6 +59,14 @@ class Section(BaseModel):
         return {key: NOTHING if value is None and key in cls.model_fields else value for key, value in data.items()}
 
 
+class UplinkSection(Section):
+    """The section of one uplink."""
+
+    def options(self) -> Any:
+        """The section as the plain data that the uplink is made with; each kind of uplink has its own."""
+        return self.model_dump()
+
+
 def refusal(code: str, **arguments: str) -> PydanticCustomError:
     """The error a field of ours raises: `form.CODE` in locale/ says it, `arguments` fill it."""
     return PydanticCustomError(f"form.{code}", "{code}", {"code": code, **arguments})

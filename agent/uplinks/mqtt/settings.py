@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from types import MappingProxyType
 from typing import Annotated, ClassVar, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
-from agent.form.fields import DurationMs, Section, SizeBytes, Text, refusal
-
-PORTS = MappingProxyType({"mqtt": 1883, "mqtts": 8883})  # as registered with IANA
+from agent.form.fields import DurationMs, SizeBytes, Text, UplinkSection, refusal
+from agent.uplinks.mqtt.options import PORTS, MqttOptions
 
 
 def _checked_url(text: str) -> str:
@@ -28,7 +26,7 @@ Url = Annotated[Text, AfterValidator(_checked_url)]
 Topic = Annotated[Text, Field(pattern=r"^[^#+$\x00][^#+\x00]*$")]  # no wildcards. Source: OASIS MQTT 5.0, section 4.7
 
 
-class MqttSettings(Section):
+class MqttSettings(UplinkSection):
     """A broker that gets every round as it is committed."""
 
     locale_name: ClassVar[str] = "uplink-mqtt"
@@ -56,7 +54,6 @@ class MqttSettings(Section):
         default=60_000, description="the longest wait between two attempts to connect"
     )
 
-    @property
-    def reconnect_max_ms(self) -> int:
-        """The longest wait between two attempts to connect."""
-        return self.reconnect_max
+    def options(self) -> MqttOptions:
+        """What the uplink is told."""
+        return MqttOptions(**dict(self))

@@ -23,7 +23,7 @@ from agent.clock import Clock
 from agent.model import Receipt
 from agent.settings import Station
 from agent.uplinks.contract import Batch, Limits, LinkError, Trouble
-from agent.uplinks.mqtt.settings import PORTS, MqttSettings
+from agent.uplinks.mqtt.options import PORTS, MqttOptions
 from agent.uplinks.mqtt_wire import (
     CONTENT_TYPES,
     RETAIN_NOT_SUPPORTED,
@@ -64,7 +64,7 @@ _ANSWER_IS_NO = frozenset({socket.EAI_NONAME, socket.EAI_NODATA, socket.EAI_FAMI
 class MqttUplink:
     """The connection to one broker. `name` is the uplink's name in the configuration."""
 
-    def __init__(self, name: str, *, settings: MqttSettings, station: Station, clock: Clock) -> None:
+    def __init__(self, name: str, *, settings: MqttOptions, station: Station, clock: Clock) -> None:
         self._settings = settings
         self._station = station.id
         self._clock = clock
@@ -211,7 +211,7 @@ def _password(path: str | None) -> str | None:
         raise LinkError(Trouble.FILE_UNREADABLE, f"{path}: {error}") from error
 
 
-def _tls_context(settings: MqttSettings) -> ssl.SSLContext:
+def _tls_context(settings: MqttOptions) -> ssl.SSLContext:
     """TLS 1.2 or newer, certificate and host name verified."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
