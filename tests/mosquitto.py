@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import pwd
@@ -13,6 +14,7 @@ import subprocess
 import threading
 import time
 import zlib
+from base64 import b64encode
 from collections import Counter
 from pathlib import Path
 from typing import Any, Self
@@ -117,6 +119,16 @@ class Subscriber:
 
     def ids(self) -> Counter[str]:
         return Counter(each["id"] for _, each in self.rounds)
+
+
+def make_passwords(file: Path, **users: str) -> None:
+    """A password file with these users, as `mosquitto_passwd` writes it: PBKDF2 with SHA-512."""
+    salt, iterations = b"0123456789ab", 101
+    lines = []
+    for name, password in users.items():
+        digest = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, iterations)
+        lines.append(f"{name}:$7${iterations}${b64encode(salt).decode()}${b64encode(digest).decode()}\n")
+    file.write_text("".join(lines), encoding="ascii")
 
 
 def make_certificates(directory: Path) -> None:

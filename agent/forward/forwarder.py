@@ -22,6 +22,7 @@ from agent.faults import FaultCode, FaultSink
 from agent.forward.lanes import Lanes
 from agent.forward.session import Session
 from agent.forward.sources import DeliverySettings, Queue, Rounds
+from agent.forward.window import MessageSize
 from agent.model import Outcome, Receipt
 from agent.store import cursors
 from agent.uplinks.contract import MESSAGE_TROUBLES, REFUSALS, LinkError, Trouble, Uplink
@@ -62,15 +63,18 @@ class Forwarder:
         self._faults = faults
         self._place = f"uplink/{name}"
         self._lanes = Lanes(store.begin_cursor(name), store.committed)
+        self._message_size = MessageSize()
         self._commits = store.subscribe()
         self._backoff = retry.reconnecting(settings.reconnect_max_ms / 1000)
         self._refusals = retry.refused(settings.reconnect_max_ms / 1000)
         self._refused_until = 0.0
         self._refused_at: float | None = None  # when a message was refused, until one is accepted
         self._drain_until: float | None = None
+        self._has_parked = True  # perhaps, from before this start
         self._due = dict.fromkeys(("cursor", "held", "summary"), 0.0)
         self._state = "connecting"
         self._detail = ""
+        self._is_proved = False  # whether the present connection has shown that it works
         self._oldest: tuple[int, str] | None = None  # a number and its date
         self._counts = {"sent": 0, "acknowledged": 0, "parked": 0}
 
@@ -121,6 +125,7 @@ class Forwarder:
                 reader=reader,
                 store=self._store,
                 clock=self._clock,
+                message_size=self._message_size,
                 too_large=lambda number, detail: self._park(number, f"{Trouble.TOO_LARGE} {detail}"),
             )
             self._connected()
@@ -146,6 +151,8 @@ class Forwarder:
                 os.eventfd_read(self._commits)
             for receipt in session.pump():
                 self._settle(session, receipt)
+            if not self._is_proved and session.lived_s() >= retry.STABLE_S:
+                self._prove()
             self._keep(reader)
 
     def _is_drained(self, session: Session, stop: threading.Event) -> bool:
@@ -165,6 +172,8 @@ class Forwarder:
                     return
                 self._counts["acknowledged"] += flight.span.last - flight.span.first + 1
                 self._log.debug("delivery.accepted", first=flight.span.first, last=flight.span.last, bytes=flight.size)
+                if not self._is_proved:
+                    self._prove()
                 if self._refused_at is not None and flight.sent_at >= self._refused_at:
                     self._welcome()
             case Outcome.RETRY:
@@ -206,21 +215,33 @@ class Forwarder:
     # between connections
 
     def _connected(self) -> None:
+        """Connected is not yet well: what is wrong shows with the first receipt, or with its absence."""
         self._log.info("uplink.connected", address=self._uplink.address)
+        self._is_proved = False
+        if self._refused_at is None:
+            self._state, self._detail = "connected", ""
+        else:
+            self._state = "refused"
+
+    def _prove(self) -> None:
+        """The link is good: a message was acknowledged on it, or it has lived for long."""
+        self._is_proved = True
         self._faults.cleared(FaultCode.UPLINK_DOWN, self._place)
-        self._state = "refused"
         if self._refused_at is None:
             self._welcome()
 
     def _failed(self, error: LinkError, session: Session | None) -> None:
-        """Takes back what was under way and says what happened; a link that was there and is lost is no fault yet."""
+        """Takes back what was under way and says what happened; a good link that is lost is no fault yet."""
+        is_proved = session is not None and self._is_proved
         if session is None:
             self._log.info("uplink.failed", trouble=error.trouble, detail=error.detail)
         else:
-            lived_s = self._clock.monotonic() - session.began_at
+            lived_s = session.lived_s()
             if lived_s >= retry.STABLE_S:
                 self._backoff.reset()
             self._log.info("uplink.lost", trouble=error.trouble, detail=error.detail, lived_s=round(lived_s, 1))
+            if error.trouble is Trouble.CLOSED:
+                session.hung_up()
             number = self._lanes.lost(over_a_message=error.trouble in MESSAGE_TROUBLES)
             if number is not None:
                 self._park(number, f"{error.trouble} {error.detail}".rstrip())
@@ -230,7 +251,7 @@ class Forwarder:
             self._fault(FaultCode.UPLINK_REFUSED, error.trouble, error.detail)
         else:
             self._state = "connecting"
-            if session is None:
+            if not is_proved:
                 self._fault(FaultCode.UPLINK_DOWN, error.trouble, error.detail)
 
     def _fault(self, code: FaultCode, trouble: str, detail: str) -> None:
@@ -257,10 +278,17 @@ class Forwarder:
                 ends: Sequence[int] = (first, first if last is None else last)
                 if last is not None and any(_is_dated(reader, number) for number in ends):
                     self._lanes.release(first, last)
-            if not reader.parked(self.name):
-                self._faults.cleared(FaultCode.UPLINK_PARKED, self._place)
+            self._look_at_parked(reader)
         if self._is_due("summary", now, _SUMMARY_S):
             self._log.info("delivery.summarised", **self.snapshot())
+
+    def _look_at_parked(self, reader: Rounds) -> None:
+        """Ends the Fault when the list, once seen with something on it, is empty; a row parked now is on disk later."""
+        if reader.parked(self.name):
+            self._has_parked = True
+        elif self._has_parked:
+            self._has_parked = False
+            self._faults.cleared(FaultCode.UPLINK_PARKED, self._place)
 
     def _is_due(self, what: str, now: float, every_s: float) -> bool:
         if now < self._due[what]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from agent.clock import Clock
 from agent.forward.lanes import Flight, Lane, Lanes, Span
 from agent.forward.sources import Queue, Rounds
-from agent.forward.window import Progress, RoundSize, Window
+from agent.forward.window import MessageSize, Progress, RoundSize, Window
 from agent.model import Receipt, StoredRound
 from agent.uplinks.contract import Batch, Limits, LinkError, TooLargeError, Trouble, Uplink
 
@@ -34,6 +34,7 @@ class Session:
         reader: Rounds,
         store: Queue,
         clock: Clock,
+        message_size: MessageSize,
         too_large: Callable[[int, str], None],
     ) -> None:
         self._uplink = uplink
@@ -42,11 +43,12 @@ class Session:
         self._reader = reader
         self._store = store
         self._clock = clock
+        self._message_size = message_size
         self._too_large = too_large
         self._window = Window()
         self._sizes = RoundSize()
         self._progress = Progress(clock.monotonic())
-        self.began_at = clock.monotonic()
+        self._began_at = clock.monotonic()
         self.rounds_sent = 0
 
     def fill(self) -> bool:
@@ -79,9 +81,21 @@ class Session:
     def accepted(self, tag: int) -> Flight | None:
         """Settles an acknowledged message, and lets the window learn from it."""
         flight = self._lanes.accepted(tag)
-        if flight is not None and flight.span.lane is Lane.BACKLOG:
+        if flight is None:
+            return None
+        self._message_size.acknowledged(flight.size)
+        if flight.span.lane is Lane.BACKLOG:
             self._window.acknowledged(flight.size, self._clock.monotonic() - flight.sent_at)
         return flight
+
+    def lived_s(self) -> float:
+        """How long ago it was connected."""
+        return self._clock.monotonic() - self._began_at
+
+    def hung_up(self) -> None:
+        """The far end closed the connection: perhaps our messages are too large for it."""
+        if self._lanes.flights:
+            self._message_size.lost(max(flight.size for flight in self._lanes.flights.values()))
 
     def _next(self) -> Span | None:
         lanes = self._lanes
@@ -99,7 +113,8 @@ class Session:
         """Sends the beginning of `span`, as much as a message holds; what has no date is held, what is gone settled."""
         most = span.last - span.first + 1
         if span.lane is not Lane.PIECE:
-            size = min(self._window.batch_bytes, int(self._limits.message_bytes * _FILLED))
+            largest = int(self._limits.message_bytes * _FILLED)
+            size = min(self._window.batch_bytes, largest, self._message_size.most)
             most = min(most, self._sizes.rounds_in(size), _MOST_ROUNDS)
         rows = self._reader.rounds(span.first, span.last, limit=most)
         if not rows:

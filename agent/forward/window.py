@@ -14,6 +14,7 @@ LEAST_BYTES = 2 * 1024
 _SOON_S = 0.5  # acknowledged within: widen by what was acknowledged
 _LATE_S = 1.5  # acknowledged after: narrow
 _NARROWED = 0.6
+_TRY_LARGER_AFTER = 1000  # messages acknowledged
 
 
 class Window:
@@ -57,6 +58,34 @@ class Progress:
             self._moved_at = now
             self._gone = max(self._gone, gone)
         return now - self._moved_at
+
+
+class MessageSize:
+    """The largest message worth trying, learned over all connections.
+
+    Many brokers hang up without a word on a message that is too large for them (MQTT 3.1.1 has no words for it), and
+    would do so for ever. So a connection that is closed under a message larger than any that was ever acknowledged
+    makes the next ones smaller; many acknowledgements later a larger one is tried again.
+    """
+
+    def __init__(self) -> None:
+        self.most = MOST_BYTES
+        self._proved = 0
+        self._receipts = 0
+
+    def acknowledged(self, size: int) -> None:
+        """A message of `size` bytes was acknowledged."""
+        self._proved = max(self._proved, size)
+        self._receipts += 1
+        if self._receipts >= _TRY_LARGER_AFTER and self.most < MOST_BYTES:
+            self._receipts = 0
+            self.most = min(MOST_BYTES, self.most * 2)
+
+    def lost(self, largest: int) -> None:
+        """The far end closed the connection while `largest` bytes in one message had no receipt."""
+        if largest > self._proved:
+            self._receipts = 0
+            self.most = max(self._proved, largest // 2, 1)
 
 
 class RoundSize:
