@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import json
 
 import pytest
@@ -173,9 +175,6 @@ def test_an_unknown_protocol_is_corrected(capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_every_mistake_has_a_sentence_in_both_languages() -> None:
-    import ast
-    import inspect
-
     tree = ast.parse(inspect.getsource(modbus_frame))
     calls = (
         node for node in ast.walk(tree) if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "FrameError"

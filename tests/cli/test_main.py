@@ -7,11 +7,11 @@ import signal
 import subprocess
 import sys
 import types
+from importlib.metadata import version
 
 import pytest
 
 from agent import page
-from agent.cli import main as command
 from agent.cli.main import VERBS, main
 from agent.messages import LANGUAGES, Messages
 
@@ -97,15 +97,14 @@ def test_wrong_arguments_are_said_in_chinese(
 
 
 def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
-    from importlib.metadata import version
-
     assert main(["--version"]) == 0
     assert capsys.readouterr().out == f"qushui {version('qushui')}\n"
 
 
 def verb_that(monkeypatch: pytest.MonkeyPatch, run: object) -> None:
-    module = types.SimpleNamespace(HELP_KEY="cli.verb.frame", add_arguments=lambda parser: None, run=run)
-    monkeypatch.setattr(command.importlib, "import_module", lambda name: module)
+    module = types.ModuleType("agent.cli.frame")
+    module.__dict__.update(HELP_KEY="cli.verb.frame", add_arguments=lambda parser: None, run=run)
+    monkeypatch.setitem(sys.modules, "agent.cli.frame", module)
 
 
 def test_ctrl_c_ends_quietly(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
