@@ -43,7 +43,6 @@ _WHEN = {"kind", "probability", "period", "seed"}
 _SPOILERS = {"nan": registers.not_a_number, "all_ones": registers.all_ones, "not_bcd": registers.not_bcd}
 _OTHER_FUNCTION = {1: 2, 2: 1, 3: 4, 4: 3}  # the neighbouring table
 _EXCEPTION_BIT = 0x80  # Modbus application protocol V1.1b3, 7
-_FLIPPED = 0x55
 
 
 class Mischief(Section):
@@ -79,11 +78,20 @@ class Mischief(Section):
         return self
 
 
+class CannotMisbehaveError(ValueError):
+    """A meter has nothing that can go wrong so: `code` names the sentence `form.CODE`, `arguments` fill it."""
+
+    def __init__(self, code: str, **arguments: str) -> None:
+        super().__init__(f"{code} {arguments}")
+        self.code = code
+        self.arguments = arguments
+
+
 class Trouble:
     """All the mischief of one meter, and the state that it needs from request to request. One line's thread draws."""
 
     def __init__(self, mischief: Sequence[Mischief | Mapping[str, Any]], image: MeterImage) -> None:
-        """Raises ValueError (pydantic's ValidationError for a mapping) for what this meter cannot do wrong."""
+        """Raises CannotMisbehaveError for what this meter cannot do wrong, ValidationError for a wrong mapping."""
         parsed = [one if isinstance(one, Mischief) else Mischief.model_validate(one) for one in mischief]
         self._all = tuple(sorted(parsed, key=lambda one: _ORDER[one.kind]))
         self._chances = [Random(one.seed) for one in self._all]
@@ -127,14 +135,14 @@ class Trouble:
         return snapshot
 
     def _quantities(self, one: Mischief) -> list[str]:
-        """The quantities that `one` can concern. Raises ValueError when there is none."""
+        """The quantities that `one` can concern. Raises CannotMisbehaveError when there is none."""
         found = [
             name
             for name in ([one.quantity] if one.quantity else self._image.entries)
             if name in self._image.entries and self._can(one, name)
         ]
         if not found:
-            raise ValueError(f"{one.kind}: no quantity of this meter can do that")
+            raise CannotMisbehaveError("sim-mischief", kind=one.kind)
         return found
 
     def _can(self, one: Mischief, name: str) -> bool:

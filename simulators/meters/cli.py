@@ -1,7 +1,6 @@
 """`qushui-sim meters FILE`: simulated meters until a signal, with orders on stdin.
 
-An order is a JSON object on a line: `{"meter": "m3", "mischief": [{"kind": "dead"}]}`, `{"meter": "m3", "set":
-{"volume_forward": "12.5"}}`, `{"line": "rs485-1", "plugged": false}`, `{"stats": true}`.
+Orders are JSON objects, one a line: see `simulators.meters.orders`.
 """
 
 from __future__ import annotations
@@ -15,15 +14,13 @@ import signal
 import sys
 import threading
 from collections.abc import Mapping
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from agent.form.problems import FormErrors
-from agent.messages import LANGUAGES, Messages, language_of
+from agent.messages import LANGUAGES, Messages, language_of, problem_lines
 from simulators.meters.bus import SimulatedLine
+from simulators.meters.orders import carry_out
 from simulators.meters.record import AnswerLog
 from simulators.meters.station import load
 
@@ -98,43 +95,15 @@ def _obey(lines: Mapping[str, SimulatedLine], printer: _Printer) -> None:
         if not text.strip():
             continue
         try:
-            order = json.loads(text, parse_float=Decimal)
-            carry_out(order, lines)
-        except (ValueError, KeyError, TypeError, OSError, RecursionError) as error:
-            printer.show("order-refused", detail=_said(error))
-            continue
-        if "stats" in order:
-            printer.stats({name: line.stats().as_json() for name, line in lines.items()})
+            order = carry_out(text, lines)
+        except FormErrors as errors:
+            printer.refused(errors)
+        except OSError as error:
+            printer.show("cannot-start", detail=str(error))
         else:
             printer.show("order-done", order=text.strip())
-
-
-def carry_out(order: Mapping[str, Any], lines: Mapping[str, SimulatedLine]) -> None:
-    """Does what an order says. Raises KeyError, TypeError or ValueError when it makes no sense, OSError for a port."""
-    match order:
-        case {"line": str(name), "plugged": bool(plugged), **rest} if not rest:
-            line = lines[name]
-            line.stop()
-            if plugged:
-                line.start()
-        case {"meter": str(name), **rest} if rest and not rest.keys() - {"mischief", "set"}:
-            meter = next((line.meters[name] for line in lines.values() if name in line.meters), None)
-            if meter is None:
-                raise KeyError(name)
-            if "set" in rest:
-                meter.update(rest["set"])
-            if "mischief" in rest:
-                meter.mischief = rest["mischief"]
-        case {"stats": True, **rest} if not rest:
-            return
-        case _:
-            raise ValueError("no such order")
-
-
-def _said(error: Exception) -> str:
-    if isinstance(error, ValidationError):
-        return "; ".join(".".join(map(str, each["loc"])) + ": " + each["msg"] for each in error.errors())
-    return str(error)
+            if order.stats:
+                printer.stats({name: line.stats().as_json() for name, line in lines.items()})
 
 
 class _Printer:
@@ -164,12 +133,15 @@ class _Printer:
 
     def problems(self, errors: FormErrors) -> None:
         """Everything that is wrong with the file."""
-        for problem in errors.problems:
-            sentence = self._messages.text(f"form.{problem.code}", **problem.arguments)
-            if "near" in problem.arguments:
-                sentence += " " + self._messages.text("cli.did_you_mean", value=problem.arguments["near"])
-            path = f" {problem.path}:" if problem.path else ""
-            print(f"{problem.place}:{path} {sentence}", file=sys.stderr)
+        print(*problem_lines(self._messages, errors.problems), sep="\n", file=sys.stderr, flush=True)
+
+    def refused(self, errors: FormErrors) -> None:
+        """Everything that is wrong with an order."""
+        if self._is_json:
+            found = [{"path": each.path, "code": each.code, **each.arguments} for each in errors.problems]
+            self._json("meters.order-refused", problems=found)
+        else:
+            self.problems(errors)
 
     def stats(self, stats: Mapping[str, Mapping[str, Any]]) -> None:
         """What each line saw."""

@@ -6,6 +6,7 @@ What the registers can hold is what `values` says: a number finer than the meter
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,7 +17,7 @@ from typing import Any
 from agent.entries import Entry
 from agent.model import Value
 from simulators.meters import registers
-from simulators.meters.inverse import Raws, flag_raws, meaning, number_raws
+from simulators.meters.inverse import CannotShowError, Raws, flag_raws, meaning, number_raws
 from simulators.meters.registers import GapTable, Memory
 
 Given = Decimal | int | str | Iterable[str]
@@ -56,7 +57,7 @@ class MeterImage:
 
     Raises:
         KeyError: `values` has a quantity that this meter does not measure.
-        ValueError: a value does not fit.
+        CannotShowError: a value does not fit.
     """
 
     def __init__(
@@ -94,7 +95,7 @@ class MeterImage:
         return self._snapshot.memory
 
     def set(self, quantity: str, value: Given) -> None:
-        """Shows `value`. Raises KeyError for a quantity it does not measure, ValueError when the value does not fit."""
+        """Shows `value`. Raises KeyError for a quantity it does not measure, CannotShowError when it does not fit."""
         self.update({quantity: value})
 
     def update(self, values: Mapping[str, Given]) -> None:
@@ -119,9 +120,9 @@ class MeterImage:
             decided |= raws
             self._fixed |= {factor.item: raws[factor.item] for factor in self.entries[quantity].factors}
         for entry in self.entries.values():
-            raws = self._raws(entry, () if entry.flags else Decimal(0))
-            decided = raws | decided
-            self._fixed |= {factor.item: decided[factor.item] for factor in entry.factors}
+            with contextlib.suppress(CannotShowError):  # a preset code that means nothing: then it has no value
+                decided = self._raws(entry, () if entry.flags else Decimal(0)) | decided
+            self._fixed |= {f.item: decided[f.item] for f in entry.factors if f.item in decided}
         return dict.fromkeys(items, Decimal(0)) | decided
 
     def _raws(self, entry: Entry, value: Given) -> Raws:
@@ -130,7 +131,7 @@ class MeterImage:
         number = _number(entry.quantity, value)
         try:
             return number_raws(entry, number, self._fixed)
-        except ValueError:  # a direction register, a moved decimal point: its own codes may change, shared ones not
+        except CannotShowError:  # a direction register, a moved point: its own codes may change, shared ones not
             kept = {item: raw for item, raw in self._fixed.items() if item in self._preset or item in self._shared}
             return number_raws(entry, number, kept)
 
@@ -162,7 +163,7 @@ def _shared_factors(entries: Iterable[Entry]) -> frozenset[Any]:
 
 def _flags(value: Given) -> frozenset[str]:
     if isinstance(value, Decimal | int):
-        raise ValueError(f"status: {value} is no list of flags")  # noqa: TRY004 - bad input, not a bad call
+        raise CannotShowError("sim-no-flags", value=str(value))
     return frozenset(value.split() if isinstance(value, str) else value)
 
 
@@ -170,7 +171,7 @@ def _number(quantity: str, value: Given) -> Decimal:
     try:
         number = value if isinstance(value, Decimal) else Decimal(str(value))
     except InvalidOperation as error:
-        raise ValueError(f"{quantity}: {value} is no number") from error
+        raise CannotShowError("sim-no-number", quantity=quantity, value=str(value)) from error
     if not number.is_finite():
-        raise ValueError(f"{quantity}: {value} is no number")
+        raise CannotShowError("sim-no-number", quantity=quantity, value=str(value))
     return number

@@ -26,6 +26,15 @@ _DIGITS = 60  # of intermediate results: every sum of registers is exact
 _DUST = Decimal("1e-20")  # what a division may leave below a whole number
 
 
+class CannotShowError(ValueError):
+    """A meter cannot show this value: `code` names the sentence `form.CODE` in locale/, `arguments` fill it."""
+
+    def __init__(self, code: str, **arguments: str) -> None:
+        super().__init__(f"{code} {arguments}")
+        self.code = code
+        self.arguments = arguments
+
+
 def meaning(entry: Entry, raws: Mapping[Any, Decimal]) -> Value:
     """What an exact reader gets for `entry`; None for a code that the profile does not list."""
     if entry.flags:
@@ -44,7 +53,7 @@ def meaning(entry: Entry, raws: Mapping[Any, Decimal]) -> Value:
 def number_raws(entry: Entry, value: Decimal, fixed: Mapping[Any, Decimal]) -> Raws:
     """The raw numbers that show `value`, or as much of it as the registers can hold; codes in `fixed` stay.
 
-    Raises ValueError when it does not fit.
+    Raises CannotShowError when it does not fit.
     """
     best: Raws | None = None
     least = Decimal("Infinity")
@@ -63,21 +72,22 @@ def number_raws(entry: Entry, value: Decimal, fixed: Mapping[Any, Decimal]) -> R
             if not error:
                 break
     if best is None:
-        raise ValueError(f"{entry.quantity}: {value} does not fit its registers")
+        raise CannotShowError("sim-too-big", quantity=entry.quantity, value=f"{value:f}")
     return best
 
 
 def flag_raws(entry: Entry, flags: frozenset[str]) -> Raws:
-    """The raw numbers with which exactly `flags` are set. Raises ValueError when no number does that."""
-    unknown = flags - {test.flag for test in entry.flags}
-    if unknown:
-        raise ValueError(f"{entry.quantity}: this meter has no flag {' '.join(sorted(unknown))}")
+    """The raw numbers with which exactly `flags` are set. Raises CannotShowError when no number does that."""
+    known = {test.flag for test in entry.flags}
+    if flags - known:
+        unknown = " ".join(sorted(flags - known))
+        raise CannotShowError("sim-no-flag", value=unknown, allowed=" ".join(sorted(known)))
     raws: Raws = {}
     for item in dict.fromkeys(test.item for test in entry.flags):
         tests = [test for test in entry.flags if test.item == item]
         raw = next((raw for raw in _words(tests, flags) if _suits(tests, raw, flags) and _fits(item, raw)), None)
         if raw is None:
-            raise ValueError(f"{entry.quantity}: {' '.join(sorted(flags))} cannot be shown together")
+            raise CannotShowError("sim-flags-together", value=" ".join(sorted(flags)))
         raws[item] = Decimal(raw)
     return raws
 

@@ -22,7 +22,8 @@ class SimulatedMeter:
 
     Raises:
         KeyError: `values` has a quantity that the profile does not have.
-        ValueError: a value does not fit, or the mischief is not possible with this meter.
+        CannotShowError: a value does not fit.
+        CannotMisbehaveError: the mischief is not possible with this meter.
     """
 
     def __init__(
@@ -51,7 +52,7 @@ class SimulatedMeter:
         self._trouble = Trouble(mischief, self.image)
 
     def set(self, quantity: str, value: Given) -> None:
-        """Shows `value`. Raises KeyError for a quantity it does not measure, ValueError when the value does not fit."""
+        """Shows `value`. Raises KeyError for a quantity it does not measure, CannotShowError when it does not fit."""
         self.image.set(quantity, value)
 
     def update(self, values: Mapping[str, Given]) -> None:

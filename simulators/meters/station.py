@@ -15,11 +15,12 @@ from drivers.contract import SpecError
 from drivers.registry import DRIVERS
 from simulators.meters.bus import SimulatedLine
 from simulators.meters.image import MeterImage
+from simulators.meters.inverse import CannotShowError
 from simulators.meters.line_settings import SimulatedLineSettings
 from simulators.meters.meter import SimulatedMeter
 from simulators.meters.record import Observer
 from simulators.meters.station_form import SimulatedLineForm, SimulatedMeterForm, SimulatedStationForm
-from simulators.mischief import Trouble
+from simulators.mischief import CannotMisbehaveError, Trouble
 
 PROFILES = "profiles"  # the site's own lie in this directory beside the file, as beside agent.yaml
 _SERIAL_KEYS = ("baud", "parity", "stop_bits", "usb_timer", "echo", "strict")
@@ -154,14 +155,14 @@ class _Loader:
                 continue
             try:
                 MeterImage(profile.entries, {quantity: value}, preset=form.registers)
-            except ValueError as error:
-                self._document.complain((*path, "values", quantity), "sim-value", detail=str(error))
+            except CannotShowError as error:
+                self._document.complain((*path, "values", quantity), error.code, **error.arguments)
         image = MeterImage(profile.entries, preset=form.registers)
         for place, mischief in enumerate(form.mischief):
             try:
                 Trouble([mischief], image)
-            except ValueError as error:
-                self._document.complain((*path, "mischief", place), "sim-mischief", detail=str(error))
+            except CannotMisbehaveError as error:
+                self._document.complain((*path, "mischief", place), error.code, **error.arguments)
         return len(self._document.problems) == before
 
 

@@ -35,15 +35,17 @@ class _Endpoint(Kind):
         return {"type": "string", "pattern": f"^{_HOST_PORT.pattern}$"}
 
 
-class _Shown(Kind):
+class Shown(Kind):
     """What a quantity shows: a number, or a list of flags."""
 
     def read(self, value: object) -> Decimal | tuple[str, ...]:
+        """The number, or the flags."""
         if isinstance(value, list):
             return tuple(text_of(flag, "flag", allowed="-") for flag in value)
         return NumberKind().read(value)
 
     def schema(self) -> dict[str, Any]:
+        """A number, or a list of names."""
         return {"anyOf": [*NumberKind().schema()["anyOf"], {"type": "array", "items": {"type": "string"}}]}
 
 
@@ -98,7 +100,7 @@ class SimulatedMeterForm(Section):
     line: Name = Field(description="the line it hangs on")
     profile: Name = Field(description="what it is")
     address: Text = Field(description="its address, quoted")
-    values: dict[str, Annotated[Any, _Shown()]] = Field({}, description="what it shows; the rest is 0")
+    values: dict[str, Annotated[Any, Shown()]] = Field({}, description="what it shows; the rest is 0")
     mischief: list[Mischief] = Field([], description="what it does wrong")
     registers: dict[str, Words] = Field({}, description="words of registers, by table")
     gaps: Literal["refuse", "zero"] = Field("refuse", description="registers between those of the profile")

@@ -10,7 +10,7 @@ import time
 import tty
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import yaml
 
@@ -61,16 +61,14 @@ def meter(name: str = "m1", address: str = "1", **more: Any) -> SimulatedMeter:
     return SimulatedMeter(name, **{"profile": profile(), "address": address, **more})
 
 
-def serial(
-    path: Path, *meters: SimulatedMeter, observers: Sequence[Observer] = (), **more: Any
-) -> SimulatedLine:
+def serial(path: Path, *meters: SimulatedMeter, observers: Sequence[Observer] = (), **more: Any) -> SimulatedLine:
     settings = SimulatedLineSettings(name="bus", pty=path, **more)
     return SimulatedLine(settings, meters or (meter(),), observers=observers)
 
 
-def tcp(*meters: SimulatedMeter, **more: Any) -> SimulatedLine:
+def tcp(*meters: SimulatedMeter, observers: Sequence[Observer] = (), **more: Any) -> SimulatedLine:
     settings = SimulatedLineSettings(name="lan", tcp=("127.0.0.1", 0), **{"latency_s": 0.0, **more})
-    return SimulatedLine(settings, meters or (meter(),))
+    return SimulatedLine(settings, meters or (meter(),), observers=observers)
 
 
 def read_request(address: int, register: int, count: int, *, function: int = 3) -> bytes:
@@ -105,7 +103,7 @@ class SerialClient:
         attributes[4] = attributes[5] = getattr(termios, f"B{baud}")
         termios.tcsetattr(self.fd, termios.TCSANOW, attributes)
 
-    def __enter__(self) -> SerialClient:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

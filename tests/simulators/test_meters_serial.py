@@ -6,6 +6,7 @@ import os
 import statistics
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pymodbus.client import ModbusSerialClient
@@ -17,7 +18,7 @@ from tests.simulators.far_end import SerialClient, block, counted, meter, packag
 ALL_OF_IT = 5  # address, function, size, CRC around the data
 
 
-def answer_s(path: Path, count: int, baud: int, **characters: object) -> float:
+def answer_s(path: Path, count: int, baud: int, **characters: Any) -> float:
     """The time from the first to the last byte of an answer of `count` registers, the middle of three."""
     found = []
     far = meter(profile=block(count), gaps=True, baud=baud, **characters)
