@@ -1,9 +1,9 @@
 """`make demo`: a whole pump house on one machine, and the proof that nothing was lost.
 
 Simulated meters driven by a plant, a simulated platform, and the real agent between them, each a process of its own in
-a directory that vanishes afterwards. Meters misbehave a little and the platform goes away for a while. At the end polling
-stops first, the queue gets 10 s to drain, and the books are compared: what the agent stored, what the platform
-has, what the meters served.
+a directory that vanishes afterwards. In the middle the platform goes away for a while, later a meter sends frames with
+bad check sums. At the end polling stops first, the queue gets 10 s to drain, and the books are compared: what the agent
+stored, what the platform has, what the meters served.
 """
 
 from __future__ import annotations
@@ -19,13 +19,15 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from importlib import resources
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from agent.messages import LANGUAGES, Messages, language_of
 from agent.quantities import QUANTITIES
-from simulators.demo_books import balanced, told
+from simulators.demo_books import balanced
 from simulators.demo_children import Child
 
 _START_S = 20.0
@@ -33,6 +35,7 @@ _DRAIN_S = 15.0  # the agent gives its queues 10 s, then commits
 _ROOM_BYTES = 100_000_000  # an hour of the demo needs a tenth of it
 _FIRST = ("flow_rate", "power", "volume_forward", "energy_import")  # what a line shows, two of them
 _SHOWN = 2
+_DIGITS = 3
 
 
 class DemoError(Exception):
@@ -52,6 +55,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with _directory() as directory, contextlib.ExitStack() as stack:
             return _Demo(directory, messages, stack).run(arguments.seconds)
+    except BrokenPipeError:  # `make demo | head`
+        return 1
     except DemoError as error:
         print(messages.text("demo.failed", detail=str(error)), file=sys.stderr)
         return 1
@@ -65,7 +70,6 @@ class _Demo:
         self._messages = messages
         self._stack = stack
         self._asked = 0  # how often someone asked to stop
-        self._arrived = 0
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._ask)
 
@@ -86,7 +90,7 @@ class _Demo:
         plant.stop(_START_S)
         if status:
             self._say("agent_failed", status=status, log=_last_words(agent))
-        return self._compare() or bool(status)
+        return int(self._compare() or status != 0)
 
     def _far_ends(self) -> tuple[Child, Child]:
         """Starts meters and platform, and writes the agent's configuration for where they are."""
@@ -124,16 +128,16 @@ class _Demo:
     def _watch(self, seconds: float | None, platform: Child, children: tuple[Child, ...]) -> None:
         """Shows what arrives, and takes the platform away in the middle, until the time is over or someone asks."""
         began_s = time.monotonic()
-        outages = _outages(seconds)
-        outage = next(outages, None)
+        turns = _turns(seconds)
+        turn = next(turns, None)
         while not self._asked:
             elapsed_s = time.monotonic() - began_s
             if seconds is not None and elapsed_s >= seconds:
                 return
-            if outage is not None and elapsed_s >= outage.at_s:
-                platform.order({"link": outage.link})
-                self._say(f"link_{outage.link}")
-                outage = next(outages, None)
+            if turn is not None and elapsed_s >= turn.at_s:
+                next(child for child in children if child.name == turn.child).order(turn.order)
+                self._say(turn.key)
+                turn = next(turns, None)
             self._show(platform, 0.1)
             for child in children:
                 if not child.is_running:
@@ -148,7 +152,6 @@ class _Demo:
                 match event["event"]:
                     case "rounds.received":
                         for found in event["rounds"]:
-                            self._arrived += 1
                             print(self._line(found), flush=True)
                     case "client.connected" | "client.left" | "complaint.raised":
                         print(self._messages.text(f"platform.{event['event']}", **event), flush=True)
@@ -163,7 +166,7 @@ class _Demo:
         value = found["values"][name]
         if value is None:
             return self._messages.reason(found["quality"][name][0])
-        return f"{value:>9} {QUANTITIES[name].unit}"
+        return f"{round(Decimal(value), _DIGITS):>9} {QUANTITIES[name].unit}"
 
     def _compare(self) -> bool:
         """Shows the books; true when they do not balance."""
@@ -173,7 +176,7 @@ class _Demo:
             truth=self._directory / "truth.jsonl",
         )
         for wrong in books.wrong[:5]:
-            print(told(wrong), file=sys.stderr)
+            print(wrong, file=sys.stderr)
         self._say(
             "books",
             stored=books.stored,
@@ -194,23 +197,29 @@ class _Demo:
 
 @dataclass(frozen=True, slots=True)
 class _Turn:
-    """The platform goes down or comes up, so many seconds after the beginning."""
+    """What happens so many seconds after the beginning: an order for a child, and the sentence that tells it."""
 
     at_s: float
-    link: str
+    child: str
+    order: dict[str, Any]
+    key: str
 
 
-def _outages(seconds: float | None) -> Iterator[_Turn]:
-    """One outage in the middle of a run that is long enough, or one a minute."""
-    if seconds is None:
-        begin_s = 20.0
-        while True:
-            yield _Turn(begin_s, "down")
-            yield _Turn(begin_s + 5.0, "up")
-            begin_s += 60.0
-    elif seconds >= 5.0:  # noqa: PLR2004 - shorter than that there is no middle
-        yield _Turn(0.4 * seconds, "down")
-        yield _Turn(0.4 * seconds + min(5.0, 0.2 * seconds), "up")
+_TURNS = (  # at which share of the run
+    (0.35, "platform", {"link": "down"}, "link_down"),
+    (0.50, "platform", {"link": "up"}, "link_up"),
+    (0.65, "plant", {"meter": "main-flow", "mischief": [{"kind": "wrong_crc"}]}, "meter_bad"),
+    (0.75, "plant", {"meter": "main-flow", "mischief": []}, "meter_good"),
+)
+_SHORTEST_S = 5.0  # a run that has a middle
+_CYCLE_S = 60.0  # of a run without end
+
+
+def _turns(seconds: float | None) -> Iterator[_Turn]:
+    """Everything that goes wrong, in order: once in a run of so many seconds, again and again in one without end."""
+    for cycle in count() if seconds is None else range(seconds >= _SHORTEST_S):
+        for share, child, order, key in _TURNS:
+            yield _Turn((cycle + share) * (seconds or _CYCLE_S), child, order, key)
 
 
 def _data(name: str) -> Path:

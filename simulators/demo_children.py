@@ -32,7 +32,7 @@ class Child:
         self.events: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         search = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))
         with self.log.open("wb") as log:
-            self._process = subprocess.Popen(
+            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and modules
                 [sys.executable, "-m", module, *arguments],
                 cwd=directory,
                 env={**os.environ, "PYTHONPATH": search},

@@ -23,17 +23,16 @@ from typing import Any
 from agent.form.judge import accepted
 from agent.form.nodes import read_file
 from agent.form.problems import FormErrors
-from agent.messages import LANGUAGES, Messages, language_of
+from agent.messages import LANGUAGES, Messages, language_of, problem_lines
 from agent.quantities import QUANTITIES
 from simulators.meters.bus import SimulatedLine
-from simulators.meters.cli import carry_out
 from simulators.meters.meter import SimulatedMeter
+from simulators.meters.orders import carry_out
 from simulators.meters.record import Observer
 from simulators.meters.station import load
 from simulators.plant import QUANTITIES as PHYSICAL
 from simulators.plant import STEP_S, Plant, State
 from simulators.plant_form import PlantForm
-from simulators.problem_lines import problem_lines
 from simulators.truth import TruthLog
 
 _DONE = 0
@@ -71,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
             for line in house.lines.values():
                 stack.enter_context(line)
         except FormErrors as errors:
-            print(*problem_lines(messages, errors), sep="\n", file=sys.stderr)
+            print(*problem_lines(messages, errors.problems), sep="\n", file=sys.stderr)
             return _INPUT_IS_WRONG
         except OSError as error:
             print(messages.text("plant.cannot_start", detail=str(error)), file=sys.stderr)
@@ -152,8 +151,10 @@ def _obey(lines: Mapping[str, SimulatedLine], say: Callable[..., None]) -> None:
         if not text.strip():
             continue
         try:
-            carry_out(json.loads(text, parse_float=Decimal), lines)
-        except (ValueError, KeyError, TypeError, OSError, RecursionError) as error:
+            carry_out(text, lines)
+        except FormErrors as errors:
+            say("order-refused", detail="; ".join(f"{each.path} {each.code}" for each in errors.problems))
+        except OSError as error:
             say("order-refused", detail=str(error))
         else:
             say("order-done", order=text.strip())

@@ -20,8 +20,11 @@ from typing import Any
 
 from agent.model import Value
 from simulators.meters.record import Answered
+from simulators.platforms.mqtt_archive import ReceivedRound
+from simulators.platforms.mqtt_payload import milliseconds_of
 
 EARLIER_MS = 250  # an image this much older than the reading is not its own
+_SHOWN = 3
 LATER_MS = 2000  # a round of several exchanges, and a machine that was busy elsewhere
 
 
@@ -53,7 +56,7 @@ class WrongValue:
     id: str
     meter: str
     quantity: str
-    at_ms: int
+    at: str | None
     value: object
     served: tuple[object, ...]
 
@@ -69,17 +72,30 @@ class Journal:
                 found[entry["meter"]].append((entry["at_ms"], entry["values"]))
         self._served = {meter: sorted(entries, key=lambda each: each[0]) for meter, entries in found.items()}
 
-    def wrong_values(self, name: str, meter: str, at_ms: int, values: Mapping[str, Any]) -> Iterator[WrongValue]:
-        """Readings of the round `name` that are other than what the meter served. A missing value is never wrong."""
-        entries = self._served.get(meter, [])
+    def wrong_values(self, found: ReceivedRound) -> Iterator[WrongValue]:
+        """Readings of a round that are other than what the meter served. A missing value is never wrong."""
+        entries = self._served.get(found.meter, [])
+        at_ms = 0 if found.at is None else milliseconds_of(found.at)
         first = bisect_left(entries, at_ms - EARLIER_MS, key=lambda each: each[0])
         last = bisect_left(entries, at_ms + LATER_MS, key=lambda each: each[0])
-        for quantity, value in values.items():
+        for quantity, value in found.values.items():
             served = [entry.get(quantity) for _, entry in entries[first:last]]
             if value is not None and not any(_is_same(value, each) for each in served):
                 yield WrongValue(
-                    id=name, meter=meter, quantity=quantity, at_ms=at_ms, value=value, served=tuple(served[:3])
+                    id=found.id,
+                    meter=found.meter,
+                    quantity=quantity,
+                    at=found.at,
+                    value=value,
+                    served=tuple(served[:3]),
                 )
+
+
+def wrong_values(rounds: Iterable[ReceivedRound], journal: Path) -> tuple[WrongValue, ...]:
+    """All wrong readings of the rounds, held against a journal's file. Raises OSError where there is none."""
+    with journal.open(encoding="ascii") as lines:
+        served = Journal(lines)
+    return tuple(wrong for each in rounds for wrong in served.wrong_values(each))
 
 
 def _plain(value: Value) -> str | list[str] | None:

@@ -10,16 +10,19 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from agent.messages import LANGUAGES, Messages, language_of
 from simulators.platforms.mqtt import MqttPlatform
 from simulators.platforms.mqtt_behaviour import OrderError
+from simulators.truth import wrong_values
 
 _DONE = 0
 _FIELD_SAYS_NO = 1
 _INPUT_IS_WRONG = 2
+_WRONG_SHOWN = 20
 
 
 def add_arguments(subparsers: Any) -> None:
@@ -30,6 +33,7 @@ def add_arguments(subparsers: Any) -> None:
     mqtt.add_argument("--port", type=int, default=0, help="0: any free one / 任意空闲端口")
     mqtt.add_argument("--store", type=Path, metavar="FILE.sqlite", help="keep what arrives / 保存收到的数据")
     mqtt.add_argument("--prefix", default="qushui", help="first level of the topics / 主题前缀")
+    mqtt.add_argument("--truth", type=Path, metavar="FILE", help="what the plant served / 泵房真值记录")
     mqtt.add_argument("--user", help="only this user / 只允许此用户")
     mqtt.add_argument("--password-file", type=Path, metavar="FILE")
     mqtt.add_argument("--order", action="append", default=[], metavar="JSON", help='e.g. \'{"ack": "drop"}\'')
@@ -42,7 +46,8 @@ def add_arguments(subparsers: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Serves until SIGTERM, SIGINT or an order to stop; ends with a report.
 
-    Exit status 1 when something was received that has to be complained about, 2 when it could not start.
+    Exit status 1 when what was received has to be complained about or is not what the plant served, 2 when it could
+    not start.
     """
     messages = Messages(arguments.lang or language_of(os.environ))
     printer = _Printer(messages, is_json=arguments.json, is_quiet=arguments.quiet)
@@ -54,12 +59,21 @@ def run(arguments: argparse.Namespace) -> int:
     stop = threading.Event()
     _stop_on_signals(stop, platform.wake)
     printer.show({"event": "platform.opened", "host": platform.address[0], "port": platform.address[1]})
-    threading.Thread(target=_obey, args=(platform, printer, stop), daemon=True).start()
+    threading.Thread(target=_obey, args=(platform, printer, stop, arguments.truth), daemon=True).start()
     platform.run(stop)
-    report = platform.report()
+    report = _report(platform, arguments.truth)
     platform.close()
     printer.report(report)
-    return _FIELD_SAYS_NO if report["complaints"] else _DONE
+    return _FIELD_SAYS_NO if report["complaints"] or report.get("wrong_values") else _DONE
+
+
+def _report(platform: MqttPlatform, truth: Path | None) -> dict[str, Any]:
+    """The platform's counts; with a journal also `wrong_values`, and the first of them in full."""
+    report = platform.report()
+    if truth is not None:
+        wrong = wrong_values(platform.rounds(), truth)
+        report |= {"wrong_values": len(wrong), "wrong": [asdict(each) for each in wrong[:_WRONG_SHOWN]]}
+    return report
 
 
 def _platform(arguments: argparse.Namespace, printer: _Printer) -> MqttPlatform:
@@ -92,7 +106,7 @@ def _stop_on_signals(stop: threading.Event, wake: Callable[[], None]) -> None:
     signal.signal(signal.SIGINT, stopped)
 
 
-def _obey(platform: MqttPlatform, printer: _Printer, stop: threading.Event) -> None:
+def _obey(platform: MqttPlatform, printer: _Printer, stop: threading.Event, truth: Path | None) -> None:
     """Takes orders from stdin, a JSON object a line, until its end; the end of stdin is not the end of the platform."""
     for line in sys.stdin:
         if not line.strip():
@@ -103,7 +117,7 @@ def _obey(platform: MqttPlatform, printer: _Printer, stop: threading.Event) -> N
             printer.show({"event": "order.refused", "detail": str(error)})
             continue
         if order.is_report:
-            printer.report(platform.report())
+            printer.report(_report(platform, truth))
         if order.is_stop:
             stop.set()
             platform.wake()

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from simulators.platforms.mqtt_archive import Archive
+from simulators.platforms.mqtt_archive import Archive, ReceivedRound
 from simulators.platforms.mqtt_behaviour import Behaviour, Order
 from simulators.platforms.mqtt_broker import DEFAULT_MAXIMUM_PACKET, Broker
 from simulators.platforms.mqtt_inbox import Emit, Inbox
@@ -105,6 +105,11 @@ class MqttPlatform:
                 "sequences": self.archive.sequences(),
                 "states": self.archive.states(),
             }
+
+    def rounds(self) -> list[ReceivedRound]:
+        """All rounds received so far."""
+        with self._turned:
+            return list(self.archive.rounds())
 
     def run(self, stop: threading.Event) -> None:
         """Serves until `stop` is set; `wake` makes it look at once, else it does within a second."""

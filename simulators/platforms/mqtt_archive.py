@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from simulators.platforms.mqtt_payload import Complaint, Fall, PublishedRound
 
@@ -34,6 +34,15 @@ CREATE TABLE IF NOT EXISTS state (
 
 _INSERT = "INSERT OR IGNORE INTO round VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1)"
 _SELECT = "SELECT station, meter, at, slot, content FROM round WHERE epoch = ? AND number = ?"
+
+
+class ReceivedRound(NamedTuple):
+    """A round as it was received. Values are decimal text, flags or None."""
+
+    id: str
+    meter: str
+    at: str | None
+    values: Mapping[str, str | list[str] | None]
 
 
 class Archive:
@@ -110,12 +119,12 @@ class Archive:
         """The last state of each station, as it was published."""
         return dict(self._database.execute("SELECT station, payload FROM state").fetchall())
 
-    def rounds(self) -> Iterator[tuple[str, str, str | None, dict[str, Any]]]:
-        """All rounds by id: id, meter, at, and {"values", "quality"}."""
+    def rounds(self) -> Iterator[ReceivedRound]:
+        """All rounds by epoch and number, with the date that came last."""
         for epoch, number, meter, at, content in self._database.execute(
             "SELECT epoch, number, meter, at, content FROM round ORDER BY epoch, number"
         ):
-            yield f"{epoch}-{number}", meter, at, json.loads(content)
+            yield ReceivedRound(f"{epoch}-{number}", meter, at, json.loads(content)["values"])
 
     def _begin(self) -> None:
         if not self._database.in_transaction:
