@@ -63,9 +63,7 @@ def _config_form() -> type[BaseModel]:
     """The configuration's model with the sections of all uplinks in their place."""
     union: Any = None
     for settings in settings_models().values():
-        kind: Any = settings.model_fields[
-            "type"
-        ].annotation  # whatever its default in code: in a file it says who is meant
+        kind: Any = settings.model_fields["type"].annotation  # in a file it is required, whatever its default in code
         section = create_model(settings.__name__, __base__=settings, type=(kind, Field(...)))
         union = section if union is None else union | section
     field = ConfigForm.model_fields["uplinks"]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
-from agent.settings import LineSettings, MeterSettings
-from drivers.contract import Ask
+from agent.decode import bundles
+from agent.profiles import Drivers
+from agent.settings import Config, LineSettings, MeterSettings
+from drivers.contract import Ask, WireCost
 
 TURNAROUND_S = 0.02  # a typical meter's answer delay; the running line measures each meter's own
 
@@ -53,6 +55,9 @@ class LinePlan:
         return sum(meter.seconds * 1000 / meter.settings.poll_ms for meter in self.meters)
 
 
+AnyWire = TypeVar("AnyWire", bound=Wire)
+
+
 def plan_of(line: LineSettings, meters: Iterable[tuple[MeterSettings, Wire, tuple[Ask, ...]]]) -> LinePlan:
     """The plan of a line from its meters, each with how it is spoken to and its planned requests."""
     return LinePlan(
@@ -65,6 +70,26 @@ def plan_of(line: LineSettings, meters: Iterable[tuple[MeterSettings, Wire, tupl
             )
             for settings, wire, asks in meters
         ),
+    )
+
+
+def plans_of(
+    config: Config,
+    *,
+    drivers: Drivers,
+    wire_of: Callable[[MeterSettings], AnyWire],
+    cost_of: Callable[[LineSettings, AnyWire], WireCost],
+) -> tuple[LinePlan, ...]:
+    """The plan of every line, in the order of the file; `drivers`, `wire_of` and `cost_of` as the daemon uses them."""
+
+    def asked(line: LineSettings, meter: MeterSettings) -> tuple[MeterSettings, Wire, tuple[Ask, ...]]:
+        wire, profile = wire_of(meter), config.profiles[meter.profile]
+        driver = drivers[profile.protocol](framing=line.framing, cost=cost_of(line, wire))
+        return meter, wire, driver.plan(meter.address, bundles(config.entries(meter.name)), profile.limits)
+
+    return tuple(
+        plan_of(line, [asked(line, meter) for meter in config.meters.values() if meter.line == line.name])
+        for line in config.lines.values()
     )
 
 

@@ -54,18 +54,23 @@ def run(arguments: argparse.Namespace, out: Messages) -> int:
     return 0
 
 
-def advice_on(config: Config, lang: str) -> Iterator[Advice]:
-    """Lines that cannot keep their poll periods, and what a profile wants compared with the display."""
+def advice_on(config: Config) -> Iterator[Advice]:
+    """Lines that cannot keep their poll periods, and profiles that want something compared with the display."""
     for plan in plans_of(config, drivers=DRIVERS, wire_of=wire_of, cost_of=cost_of):
         if plan.load > 1:
-            yield Advice(
-                "overbooked",
-                {"line": plan.settings.name, "cycle": f"{plan.cycle_s:.2f}s", "load": f"{100 * plan.load:.0f}"},
-            )
-    for meter in config.meters.values():
-        note = config.profiles[meter.profile].unconfirmed.get(lang)
-        if note:
-            yield Advice("unconfirmed", {"meter": meter.name, "profile": meter.profile, "note": note})
+            facts = {"cycle": f"{plan.cycle_s:.2f}s", "load": f"{100 * plan.load:.0f}"}
+            yield Advice("overbooked", {"line": plan.settings.name, **facts})
+    for name, profile in config.profiles.items():
+        if profile.unconfirmed:
+            meters = [meter.name for meter in config.meters.values() if meter.profile == name]
+            yield Advice("unconfirmed", {"profile": name, "meters": " ".join(meters)})
+
+
+def _advice_text(advice: Advice, config: Config, out: Messages) -> str:
+    arguments = dict(advice.arguments)
+    if advice.code == "unconfirmed":
+        arguments["note"] = config.profiles[arguments["profile"]].unconfirmed[out.lang]
+    return out.text(f"cli.check.{advice.code}", **arguments)
 
 
 def problem_json(problem: Problem) -> dict[str, object]:
@@ -90,7 +95,7 @@ def _say_bad(errors: FormErrors, arguments: argparse.Namespace, out: Messages) -
 
 
 def _say_good(config: Config, arguments: argparse.Namespace, out: Messages) -> None:
-    advice = list(advice_on(config, out.lang))
+    advice = list(advice_on(config))
     counts = {"lines": len(config.lines), "meters": len(config.meters), "uplinks": len(config.uplinks)}
     if arguments.json:
         told = [{"code": each.code, "arguments": dict(each.arguments)} for each in advice]
@@ -100,4 +105,4 @@ def _say_good(config: Config, arguments: argparse.Namespace, out: Messages) -> N
     good = out.text("cli.check.good", file=arguments.file, station=config.station.id, **counts)
     print("\n".join(page.wrapped(good, out.width)))
     for each in advice:
-        print("\n".join(page.wrapped(out.text(f"cli.check.{each.code}", **each.arguments), out.width)), file=sys.stderr)
+        print("\n".join(page.wrapped(_advice_text(each, config, out), out.width)), file=sys.stderr)

@@ -16,7 +16,7 @@ from agent.config import PROFILES
 from agent.decode import bundles
 from agent.entries import Entry
 from agent.form.nodes import is_name
-from agent.form.problems import FormErrors
+from agent.form.problems import FormErrors, Problem
 from agent.messages import Messages, problem_lines
 from agent.profiles import Library
 from agent.quantities import QUANTITIES
@@ -62,7 +62,8 @@ def run(arguments: argparse.Namespace, out: Messages) -> int:
 
 def _loaded(library: Library, names: Sequence[str]) -> list[Profile]:
     """The profiles of these names. Raises FormErrors with what is wrong in any of them."""
-    found, problems = [], []
+    found: list[Profile] = []
+    problems: list[Problem] = []
     for name in names:
         try:
             found.append(library.load(name))
@@ -165,7 +166,8 @@ def _lines(profile: Profile, outcomes: Sequence[Outcome], out: Messages) -> list
     lines = [profile.name]
     for outcome in outcomes:
         origin = out.text(f"cli.profiles.origin.{outcome.test.origin}")
-        lines += page.wrapped(" · ".join(filter(None, [f"  {origin}", outcome.test.note])), out.width)
+        head = " · ".join(filter(None, [origin, outcome.test.note]))
+        lines += [f"  {line}" for line in page.wrapped(head, out.width - 2)]
         if outcome.error is not None:
             lines.append(f"    {out.text('cli.profiles.bad-frame', detail=outcome.error.detail)}")
         lines += [f"    {_verdict(field, out)}" for field in outcome.fields]
@@ -187,8 +189,9 @@ def _verdict(field: Field, out: Messages) -> str:
 
 def _value(value: str | None, field: Field, out: Messages) -> str:
     if value is None:
-        reason = f" ({out.reason(field.reason)})" if field.reason else ""
-        return out.text("cli.profiles.no-value") + reason
+        if not field.reason:
+            return out.text("cli.profiles.no-value")
+        return out.text("cli.profiles.no-value-because", reason=out.reason(field.reason))
     return value or out.text("cli.profiles.no-flag")
 
 
