@@ -56,7 +56,7 @@ class Rig:
         self.log = QuietLog()
         self.faults = KeptFaults()
         settings = {"url": f"mqtt://127.0.0.1:{port}", "reconnect_max": "1s", **settings}
-        self.settings = MqttSettings(type="mqtt", **settings)
+        self.settings = MqttSettings(type="mqtt", **settings).options()
         self._count = 0
         self._stop_store = threading.Event()
         self._stop = threading.Event()

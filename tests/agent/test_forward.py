@@ -20,7 +20,7 @@ from agent.uplinks.mqtt.settings import MqttSettings
 from tests.fakes import FakeClock, KeptFaults, QuietLog
 from tests.forwarding import MemoryStore, ScriptedUplink, lost, until
 
-SETTINGS = MqttSettings(type="mqtt", url="mqtt://127.0.0.1", reconnect_max="1s")
+SETTINGS = MqttSettings(type="mqtt", url="mqtt://127.0.0.1", reconnect_max="1s").options()
 
 
 def accept(_batch: Batch) -> Outcome:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import select
 import socket
+import ssl
 import struct
 import termios
 from typing import TYPE_CHECKING, Any
@@ -35,15 +36,27 @@ _REFUSED_OURS = (
 )  # in TLS alerts about our certificate
 
 
+class TlsContext(ssl.SSLContext):
+    """A context that knows the socket it wrapped: paho forgets it, open, when the handshake fails."""
+
+    wrapped: ssl.SSLSocket | None = None
+
+    def wrap_socket(self, *args: Any, **keys: Any) -> ssl.SSLSocket:
+        """As in `ssl.SSLContext`."""
+        self.wrapped = super().wrap_socket(*args, **keys)
+        return self.wrapped
+
+
 class Link:
     """A connection in the making or made. `properties` go with every message of rounds (MQTT 5)."""
 
-    def __init__(self, client: Client, properties: Properties | None) -> None:
+    def __init__(self, client: Client, properties: Properties | None, context: TlsContext | None) -> None:
         self.welcome: Properties | None = None  # of CONNACK, when it came
         self.refused_code: int | None = None  # of CONNACK, when it says no
         self.largest = 0  # bytes of a payload
         self._client = client
         self._properties = properties
+        self._context = context
         self._epoll = select.epoll()
         self._writes = False
         self._tags: dict[int, int] = {}  # packet id: tag
@@ -133,6 +146,8 @@ class Link:
         if sock is not None:
             _tcp(sock).setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ABORT)
             sock.close()
+        if self._context is not None and self._context.wrapped is not None:
+            self._context.wrapped.close()
         self._epoll.close()
         self._client.drop_out_messages()
         for name in ("on_socket_open", "on_connect", "on_publish", "on_disconnect", "on_log"):

@@ -36,7 +36,7 @@ from agent.uplinks.mqtt_wire import (
 if TYPE_CHECKING:
     from paho.mqtt.properties import Properties
 
-    from agent.uplinks.mqtt.link import Link
+    from agent.uplinks.mqtt.link import Link, TlsContext
 
 _HEADER_BYTES = 64  # of a PUBLISH beside topic and payload: fixed header, packet id, properties
 _MANY = 65_535  # Receive Maximum when the broker names none. Source: OASIS MQTT 5.0, section 3.2.2.3.3
@@ -183,15 +183,16 @@ class MqttUplink:
         client.max_inflight_messages_set(0)  # the forwarder counts; paho would scan its queue at each PUBACK
         if settings.username is not None or settings.password_file is not None:
             client.username_pw_set(settings.username or "", _password(settings.password_file))
-        if self._is_tls:
-            client.tls_set_context(_tls_context(settings))
+        context = _tls_context(settings) if self._is_tls else None
+        if context is not None:
+            client.tls_set_context(context)
         will = state_payload(self._station, online=False)
         client.will_set(self._state_topic, will, qos=1, retain=self._may_retain)
         if not is_v5:
-            return Link(client, None)
+            return Link(client, None, context)
         properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
         properties.ContentType = CONTENT_TYPES[settings.encoding]
-        return Link(client, properties)
+        return Link(client, properties, context)
 
     def _explained(self, error: OSError) -> LinkError:
         """The trouble behind an exception of socket or ssl."""
@@ -211,9 +212,11 @@ def _password(path: str | None) -> str | None:
         raise LinkError(Trouble.FILE_UNREADABLE, f"{path}: {error}") from error
 
 
-def _tls_context(settings: MqttOptions) -> ssl.SSLContext:
+def _tls_context(settings: MqttOptions) -> TlsContext:
     """TLS 1.2 or newer, certificate and host name verified."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    from agent.uplinks.mqtt.link import TlsContext  # noqa: PLC0415 - as above
+
+    context = TlsContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     paths = ", ".join(path for path in (settings.ca_file, settings.cert_file, settings.key_file) if path)
     try:
