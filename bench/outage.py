@@ -6,19 +6,21 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.proxy import Proxy
-
 from bench.figures import Bench, Figure
 from bench.running import lan, longest_pause_s, middle, naive, percentile, settle, simulated
+from tests.proxy import Proxy
 from tests.system.processes import Collector, Process, until
 from tests.system.station import Site
 
 METERS = 10
 VALUES = 10
 METERS_SLOW = 5  # of 20 values, each second: about 3 kB/s
-SLOW_BYTES_PER_S = 8000  # 64 kbit/s
+SLOW_BIT_S = 64_000
 LIVE_S = 1.0  # a reading that arrives within this is live
 SETTLING_S = 2.0  # the link is back, the connection may not be yet
+
+
+Away = Callable[[Proxy, bool], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +34,7 @@ class _Outcome:
     pause_s: float
 
 
-def _outage(
-    bench: Bench, name: str, *, with_naive: bool, seconds: float, away: Callable[[Proxy], None], kill: bool = False
-) -> _Outcome:
+def _outage(bench: Bench, name: str, *, with_naive: bool, seconds: float, away: Away, kill: bool = False) -> _Outcome:
     """Polls each second through an outage (the quick run: four times a second); with `kill`, kill -9 in its middle."""
     poll_s = 1.0 if bench.full else 0.25
     site = lan(
@@ -52,13 +52,13 @@ def _outage(
             process = start()
             settle(process, 3.0)
             gone_s = time.monotonic()
-            away(proxy)
+            away(proxy, True)
             settle(process, seconds / 2)
             if kill:
                 process.kill()
                 process = start()
             settle(process, seconds / 2)
-            proxy.restore()
+            away(proxy, False)
             back_s = time.monotonic()
             settle(process, 8.0 if with_naive else 6.0)
             process.stop()
@@ -79,7 +79,7 @@ def _outcome(site: Site, collector: Collector, gone_s: float, back_s: float, *, 
     return _Outcome(len(stored), len(stored - set(ids)), len(ids) - len(set(ids)), return_s, pause_s)
 
 
-def _rows(bench: Bench, name: str, title: str, away: Callable[[Proxy], None], *, kill: bool = False) -> list[Figure]:
+def _rows(bench: Bench, name: str, title: str, away: Away, *, kill: bool = False) -> list[Figure]:
     seconds = bench.length_s(10, 60)
     ours = _outage(bench, name, with_naive=False, seconds=seconds, away=away, kill=kill)
     theirs = _outage(bench, name, with_naive=True, seconds=seconds, away=away, kill=kill)
@@ -113,7 +113,7 @@ def _rows(bench: Bench, name: str, title: str, away: Callable[[Proxy], None], *,
 
 
 def silent(bench: Bench) -> list[Figure]:
-    return _rows(bench, "silent", "silent link loss", Proxy.blackhole)
+    return _rows(bench, "silent", "silent link loss", Proxy.hole)
 
 
 def refused(bench: Bench) -> list[Figure]:
@@ -128,17 +128,17 @@ def slow_link(bench: Bench) -> list[Figure]:
     """64 kbit/s with 3 kB/s of live data; an outage; then the backlog must not hold up the live data."""
     site = lan(bench.site("slow-link"), METERS_SLOW, poll="1s", values=20)
     outage_s = bench.length_s(15, 60)
-    with site, Proxy(target_port=site.broker_port, bytes_per_s=SLOW_BYTES_PER_S) as proxy:
+    with site, Proxy(target_port=site.broker_port, rate_bit_s=SLOW_BIT_S) as proxy:
         site.uplink(proxy.port)
         with simulated(site):
             site.start_broker()
             collector = site.start_collector()
             daemon = site.start_daemon()
             settle(daemon, 5.0)
-            proxy.blackhole()
+            proxy.hole(True)
             settle(daemon, outage_s)
             missed = {one.id for one in site.stored()} - {one["id"] for one in collector.rounds()}
-            proxy.restore()
+            proxy.hole(False)
             back_s = time.monotonic()
             until(lambda: missed <= {one["id"] for one in collector.rounds()}, 6 * outage_s, "the backlog has drained")
             drained_s = time.monotonic() - back_s

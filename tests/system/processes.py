@@ -217,7 +217,7 @@ class Meters(Process):
 
     def __init__(self, directory: Path, file: Path, log: Path) -> None:
         self.counters = log.with_suffix(".stats")
-        argv = [SCRIPTS / "qushui-sim", "meters", file, "--log", log, "--stats", self.counters]
+        argv: list[str | Path] = [SCRIPTS / "qushui-sim", "meters", file, "--log", log, "--stats", self.counters]
         super().__init__("meters", argv, directory, is_told=True)
 
     def order(self, **order: Any) -> None:

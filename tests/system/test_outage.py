@@ -91,8 +91,8 @@ def test_a_link_that_goes_away_costs_no_reading_and_no_poll(tmp_path: Path, kind
         site.start_meters()
         site.start_broker()
         collector = site.start_collector()
-        away = proxy.blackhole if kind == "silent" else proxy.refuse
-        _through_an_outage(site, collector, away, proxy.restore)
+        link = proxy.hole if kind == "silent" else proxy.refuse
+        _through_an_outage(site, collector, lambda: link(True), lambda: link(False))
 
 
 def test_a_broker_stopped_in_mid_burst_costs_no_reading_and_no_poll(tmp_path: Path) -> None:
