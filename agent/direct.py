@@ -43,6 +43,11 @@ class DirectReading:
         except LineDownError as error:
             raise ControlError("LINE_DOWN", line=line_name, detail=error.detail) from error
 
+    def close(self) -> None:
+        """Lets go of every line it has opened."""
+        for line, _ in self._lines.values():
+            line.close()
+
     def _line(self, name: str) -> tuple[Line, dict[str, PolledMeter]]:
         if name not in self._lines:
             settings = self._config.lines[name]

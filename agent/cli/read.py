@@ -7,6 +7,7 @@ import difflib
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -37,22 +38,32 @@ def run(arguments: argparse.Namespace, out: Messages) -> int:
         print(out.text("read.which"), file=sys.stderr)
         return 2
     site = site_of(arguments.config)
-    try:
-        known, read = _through_daemon(site)
-    except (DaemonAwayError, PermissionError):
+    with ExitStack() as stack:
         try:
-            known, read = _directly(site)
+            known, read = _reading(site, stack)
         except FormErrors as errors:
             print("\n".join(problem_lines(out, errors.problems)), file=sys.stderr)
             return 2
-    except ControlError as refused:
-        print(refusal_text(out, refused.code, refused.arguments), file=sys.stderr)
-        return 1
-    if unknown := [name for name in arguments.meters if name not in known]:
-        for name in unknown:
-            _say_unknown(name, known, out)
-        return 2
-    return _read_all(known if arguments.all else arguments.meters, read, arguments, site, out)
+        except ControlError as refused:
+            print(refusal_text(out, refused.code, refused.arguments), file=sys.stderr)
+            return 1
+        if unknown := [name for name in arguments.meters if name not in known]:
+            for name in unknown:
+                _say_unknown(name, known, out)
+            return 2
+        return _read_all(known if arguments.all else arguments.meters, read, arguments, site, out)
+
+
+def _reading(site: Site, stack: ExitStack) -> tuple[list[str], Reading]:
+    """The meters there are, and what reads one: the daemon, or the lines themselves, which `stack` closes."""
+    try:
+        known = list(site.ask("status")["meters"])
+    except (DaemonAwayError, PermissionError):
+        from agent.direct import DirectReading  # noqa: PLC0415 - with a daemon none of it is needed
+
+        reading = stack.enter_context(closing(DirectReading(site.config)))
+        return reading.meters, reading.read
+    return known, lambda name: dict(site.ask("read", {"meter": name}, timeout_s=_TIMEOUT_S))
 
 
 def _read_all(meters: list[str], read: Reading, arguments: argparse.Namespace, site: Site, out: Messages) -> int:
@@ -70,19 +81,6 @@ def _read_all(meters: list[str], read: Reading, arguments: argparse.Namespace, s
     if arguments.json:
         print(json.dumps(results, ensure_ascii=False, indent=2))
     return int(any(_failed(result) for result in results))
-
-
-def _through_daemon(site: Site) -> tuple[list[str], Reading]:
-    known = list(site.ask("status")["meters"])
-    return known, lambda name: dict(site.ask("read", {"meter": name}, timeout_s=_TIMEOUT_S))
-
-
-def _directly(site: Site) -> tuple[list[str], Reading]:
-    """Opens the lines itself: no daemon has them. Raises FormErrors."""
-    from agent.direct import DirectReading  # noqa: PLC0415 - with a daemon none of it is needed
-
-    reading = DirectReading(site.config)
-    return reading.meters, reading.read
 
 
 def _say_unknown(name: str, known: list[str], out: Messages) -> None:

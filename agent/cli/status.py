@@ -6,7 +6,7 @@ import argparse
 import json
 import sqlite3
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,55 +75,62 @@ def _lines(told: Mapping[str, Any], site: Site, out: Messages) -> list[str]:
     return [
         out.text("status.head", station=told["station"], version=told["version"]),
         out.text("status.clock", now=site.local(clock["now"]), who=out.text(trusted, source=clock["source"])),
-        *_section("lines", (_line_row(name, line, out) for name, line in told["lines"].items()), out, right=(2, 3, 4)),
+        *_section("lines", [_line_row(name, line, out) for name, line in told["lines"].items()], out, right=(2, 3, 4)),
+        *_details(told["lines"], out),
         *_section(
-            "meters", (_meter_row(*each, site=site, out=out) for each in told["meters"].items()), out, right=(3,)
+            "meters", [_meter_row(name, meter, site, out) for name, meter in told["meters"].items()], out, right=(3,)
         ),
         *_section(
             "uplinks",
-            (_uplink_row(*each, site=site, out=out) for each in told["uplinks"].items()),
+            [_uplink_row(name, uplink, site, out) for name, uplink in told["uplinks"].items()],
             out,
             right=(2, 4, 5),
         ),
+        *_details(told["uplinks"], out),
         "",
         *page.wrapped(_store_text(told["store"], out), out.width),
         *_fault_lines(told["faults"], site, out),
     ]
 
 
-def _section(name: str, rows: Iterable[list[object]], out: Messages, *, right: Iterable[int]) -> list[str]:
-    made = list(rows)
-    if not made:
-        return []
-    return ["", page.table(made, list(out.texts(f"status.{name}")), right=right)]
+def _section(name: str, rows: Sequence[Sequence[object]], out: Messages, *, right: Iterable[int]) -> list[str]:
+    return ["", page.table(rows, list(out.texts(f"status.{name}")), right=right)] if rows else []
+
+
+def _details(parts: Mapping[str, Mapping[str, Any]], out: Messages) -> Iterator[str]:
+    """What the system said about a line or platform that is away; too long for a column."""
+    for name, part in parts.items():
+        if part["detail"]:
+            yield from page.labelled(f"{name}:", part["detail"], indent=2, column=4 + len(name), width=out.width)
 
 
 def _line_row(name: str, line: Mapping[str, Any], out: Messages) -> list[object]:
     state = out.text(f"line.state.{line['state']}")
-    return [name, state, f"{100 * line['busy']:.0f} %", line["polls"], line["skipped"], line["detail"][:30]]
+    return [name, state, f"{100 * line['busy']:.0f} %", line["polls"], line["skipped"]]
 
 
-def _meter_row(name: str, meter: Mapping[str, Any], *, site: Site, out: Messages) -> list[object]:
+def _meter_row(name: str, meter: Mapping[str, Any], site: Site, out: Messages) -> list[object]:
     state = out.text(f"meter.state.{meter['state']}")
     return [name, meter["line"], state, meter["skipped"], site.local(meter["at"])[5:], _values_text(meter, out)]
 
 
 def _values_text(meter: Mapping[str, Any], out: Messages) -> str:
-    shown: list[str] = []
-    for quantity, value in meter["values"].items():
-        if quantity == STATUS or len(shown) == _VALUES_SHOWN:
-            continue
+    """The first values, counters before others; in place of a missing one its reason."""
+    known = [name for name in meter["values"] if name in QUANTITIES and name != STATUS]
+    shown = []
+    for name in sorted(known, key=lambda name: not QUANTITIES[name].counter)[:_VALUES_SHOWN]:
+        value = meter["values"][name]
         if value is None:
-            shown.append(out.reason(meter["quality"].get(quantity, ["-"])[0]))
+            shown.append(out.reason(meter["quality"].get(name, ["-"])[0]))
         else:
-            shown.append(f"{value} {QUANTITIES[quantity].unit if quantity in QUANTITIES else ''}".rstrip())
+            shown.append(f"{value} {QUANTITIES[name].unit}".rstrip())
     return " · ".join(dict.fromkeys(shown))
 
 
-def _uplink_row(name: str, uplink: Mapping[str, Any], *, site: Site, out: Messages) -> list[object]:
+def _uplink_row(name: str, uplink: Mapping[str, Any], site: Site, out: Messages) -> list[object]:
     state = out.text(f"uplink.state.{uplink['state']}")
     figures = [uplink["backlog_rounds"], site.local(uplink["oldest"])[5:], uplink["acknowledged"], uplink["parked"]]
-    return [name, state, *figures, uplink["detail"][:20]]
+    return [name, state, *figures]
 
 
 def _store_text(store: Mapping[str, Any], out: Messages) -> str:
