@@ -8,6 +8,7 @@ Migrations only go forward; each is one transaction together with its number.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import sqlite3
@@ -58,8 +59,9 @@ class Lock:
             holder = os.pread(self._fd, 1000, 0).decode(errors="replace").strip()
             os.close(self._fd)
             raise StoreHeldError(path, holder) from None
-        os.ftruncate(self._fd, 0)
-        os.pwrite(self._fd, f"{os.getpid()} {' '.join(sys.argv)}\n".encode(errors="replace"), 0)
+        with contextlib.suppress(OSError):  # a full disk takes no name, but the lock holds
+            os.ftruncate(self._fd, 0)
+            os.pwrite(self._fd, f"{os.getpid()} {' '.join(sys.argv)}\n".encode(errors="replace"), 0)
 
     def close(self) -> None:
         """Gives it up; the file stays, so that two processes never lock different files of one name."""

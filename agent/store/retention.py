@@ -92,7 +92,7 @@ class Retention:
             settled = self._block(owed(), committed, size)
             if settled:
                 return Purge(ranges=settled, unsent=0)
-            oldest = self._block((), committed, size)
+            oldest = self._block((), committed, min(size, max(2 * incoming, self.stored(committed) // 2)))
             return Purge(ranges=oldest, unsent=sum(last - first + 1 for first, last in oldest))
         if (pages - unused) * PAGE_BYTES > self._max_bytes:
             return self._whole(self._block(owed(), committed, size))

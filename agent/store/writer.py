@@ -1,7 +1,7 @@
 """The one connection that writes: transactions, and what happens when one fails.
 
 Strategy: a batch is handed in and stays with the caller until its COMMIT returned; all its statements may be repeated.
-On a full disk the reserve file is given back and the oldest block goes in the next try. After any other error the
+On a full disk the reserve file is given back, and after some patience the oldest rows go. After any other error the
 connection is closed, since after a failed fsync the kernel may call pages clean that are not on disk: the file is
 opened anew, checked, and the log written out afresh. A file that is broken is set aside and salvaged.
 """
@@ -27,6 +27,7 @@ from agent.store.queues import Statement
 from agent.store.retention import NOTHING, Purge, Retention
 
 _ROUND = "INSERT OR REPLACE INTO round VALUES (?, ?, ?, ?, ?, ?)"
+_PATIENCE_S = 3.0  # a disk may be full for a moment; after this, rows are given up
 _PLACE = "store"
 
 RoundRow = tuple[int, int, int, bytes, str | None, bytes]
@@ -73,7 +74,7 @@ class Writer:
         self._faults = faults
         self._restate = restate
         self._connection: sqlite3.Connection | None = None
-        self._full = False
+        self._full_s: float | None = None  # since when the disk has been full, with no reserve left
         self._suspect = False
         self._committed = 0  # a salvaged file goes on above it
         self.is_new = False  # a salvaged file, not yet brought up to what this process knows
@@ -95,9 +96,11 @@ class Writer:
         try:
             self._connection = connect(self.path)
         except sqlite3.DatabaseError as error:
-            if not is_damage(error):
+            if is_damage(error):
+                return self.replace(str(error))
+            if not self._retention.spend_reserve():
                 raise
-            return self.replace(str(error))
+            self._connection = connect(self.path)  # on a full disk not even the log's index finds room
         return self._connection
 
     def close(self) -> None:
@@ -132,7 +135,7 @@ class Writer:
                 incoming=len(batch.rounds),
                 owed=owed,
                 dates=dates,
-                full=self._full,
+                full=self._full_s is not None and self._clock.monotonic() - self._full_s >= _PATIENCE_S,
             )
             if batch.purge.ranges:
                 self._retention.execute(connection, batch.purge)
@@ -157,13 +160,13 @@ class Writer:
         if purge.unsent:
             evicted = self._retention.evicted
             self._faults.raised(FaultCode.STORE_EVICTED, _PLACE, rounds=evicted, first=first, last=last)
-        if self._retention.at_floor and not self._full:
+        if self._retention.at_floor:
             self._raise_full()
-        elif not self._retention.at_floor:
+        else:
             self._faults.cleared(FaultCode.STORE_FULL, _PLACE)
             self._faults.cleared(FaultCode.STORE_EVICTED, _PLACE)
             self._retention.keep_reserve()
-        self._full = False
+        self._full_s = None
 
     def _raise_full(self) -> None:
         free_bytes, floor_bytes = self._retention.free_bytes(), self._retention.floor_bytes
@@ -175,9 +178,9 @@ class Writer:
         Deletes only the reserve file; a broken database is renamed, never deleted.
         """
         if isinstance(error, sqlite3.Error) and primary_code(error) == sqlite3.SQLITE_FULL:
-            self._full = True
             self._raise_full()
-            self._retention.spend_reserve()
+            if not self._retention.spend_reserve() and self._full_s is None:
+                self._full_s = self._clock.monotonic()
             self._checkpoint()
             return
         code = getattr(error, "sqlite_errorname", type(error).__name__)

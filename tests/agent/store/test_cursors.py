@@ -1,3 +1,5 @@
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,7 +14,7 @@ def members(ranges, top=TOP):
 
 def is_proper(ranges):
     ends = [(low, TOP if high is None else high) for low, high in ranges]
-    apart = all(after[0] > before[1] + 1 for before, after in zip(ends, ends[1:], strict=False))
+    apart = all(after[0] > before[1] + 1 for before, after in itertools.pairwise(ends))
     return apart and all(low <= high for low, high in ends) and all(high is not None for _, high in ranges[:-1])
 
 

@@ -1,9 +1,10 @@
 import json
 
 from agent.faults import FaultCode
+from agent.store import faults
 from agent.store.faults import COUNT_EVERY_S
-from agent.store.store import HOLD_S
-from tests.agent.store.conftest import fill
+from agent.store.store import HOLD_S, Store
+from tests.agent.store.conftest import ROOMY, fill
 from tests.fakes import START_MS
 
 METER = "meter/main-flow"
@@ -85,9 +86,6 @@ def test_a_fault_that_outlives_a_restart_is_not_said_again(site):
 
 
 def test_a_fault_raised_before_the_store_was_opened_is_kept(site):
-    from agent.store.store import Store
-    from tests.agent.store.conftest import ROOMY
-
     first = site.open()
     first.faults.raised(FaultCode.METER_NO_REPLY, METER)
     first.close()
@@ -114,8 +112,6 @@ def test_evidence_is_kept_as_text_in_any_script(site):
 
 
 def test_old_ended_faults_go_and_open_ones_stay(site, monkeypatch):
-    from agent.store import faults
-
     monkeypatch.setattr(faults, "MOST_FAULTS", 50)
     store = site.open()
     store.faults.raised(FaultCode.LINE_DOWN, "line/old")

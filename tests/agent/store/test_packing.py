@@ -54,7 +54,10 @@ def test_a_body_can_be_read_in_hexadecimal():
 
 
 def test_a_body_takes_half_a_byte_for_each_character():
-    assert len(pack(THREE, (Decimal("1234567.89"), Decimal("0.123"), Decimal("50.01")))) == len("1234567.89,0.123,50.01") / 2
+    assert (
+        len(pack(THREE, (Decimal("1234567.89"), Decimal("0.123"), Decimal("50.01"))))
+        == len("1234567.89,0.123,50.01") / 2
+    )
 
 
 @pytest.mark.parametrize("value", ["NaN", "sNaN", "Infinity", "-Infinity"])

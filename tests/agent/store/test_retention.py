@@ -167,6 +167,14 @@ def test_settled_rows_go_before_unsent_ones_at_the_floor(site, monkeypatch):
     assert site.reader().counts().evicted == 0
 
 
+def commit_in_the_end(store):
+    for _ in range(20):
+        if store.commit():
+            return
+        store._clock.advance(1)
+    raise AssertionError(store.faults.open())
+
+
 def test_a_full_disk_takes_the_oldest_block_and_keeps_every_new_round(site):
     store = site.open()
     store.begin_cursor("cloud")
@@ -177,11 +185,11 @@ def test_a_full_disk_takes_the_oldest_block_and_keeps_every_new_round(site):
     for number in range(3001, 6001):
         store.append(round_of(number))
         if number % 100 == 0:
-            store.commit() or store.commit()
-    assert store.commit()
+            commit_in_the_end(store)
     kept = site.numbers()
     assert kept == list(range(kept[0], 6001))
     assert site.reader().counts().evicted == kept[0] - 1 > 0
+    assert len(kept) >= 2000
     assert FaultCode.STORE_FULL in {keys["code"] for keys in site.events("fault.raised")}
 
 

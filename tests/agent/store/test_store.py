@@ -5,6 +5,7 @@ import threading
 import pytest
 
 from agent.faults import FaultCode
+from agent.store import database
 from agent.store.database import SchemaTooNewError, StoreHeldError, _statements
 from agent.store.store import BOUND, HOLD_S
 from tests.agent.store.conftest import LAYOUT, fill, layout_of, round_of
@@ -153,7 +154,9 @@ def test_a_line_never_waits_for_the_disk_until_the_queue_is_full(site, monkeypat
     assert not store.faults.open()
 
     beats = []
-    waiting = threading.Thread(target=store.append, args=(round_of(0),), kwargs={"beat": lambda: beats.append(1) or disk.set()})
+    waiting = threading.Thread(
+        target=store.append, args=(round_of(0),), kwargs={"beat": lambda: beats.append(1) or disk.set()}
+    )
     waiting.start()
     committing.join(30)
     store.commit()
@@ -352,8 +355,6 @@ def test_a_migration_is_applied_once_and_whole(site, monkeypatch, tmp_path):
     store.close()
     better = tmp_path / "0002-better.sql"
     better.write_text("CREATE TABLE better (a INTEGER) STRICT;\nINSERT INTO better VALUES (1); -- one; two\n")
-    from agent.store import database
-
     known = list(database._migrations())
     monkeypatch.setattr(database, "_migrations", lambda: iter([better, *known]))
     site.open().close()
