@@ -15,11 +15,10 @@ from agent.config import load
 from agent.decode import bundles
 from agent.entries import Entry
 from agent.form.problems import FormErrors
-from agent.line.ports import WireSettings
 from agent.messages import Messages, problem_lines
-from agent.planning import TURNAROUND_S, LinePlan, MeterPlan, ask_s, plan_of
-from agent.settings import Config, LineSettings, MeterSettings
-from agent.uplinks.registry import SETTINGS
+from agent.planning import TURNAROUND_S, LinePlan, MeterPlan, ask_s, plans_of
+from agent.settings import Config
+from agent.uplinks.registry import settings_models
 from agent.wiring import cost_of, wire_of
 from drivers.contract import Ask
 from drivers.registry import DRIVERS
@@ -38,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, out: Messages) -> int:
     """0; 1 when a line cannot keep its poll periods; 2 for a wrong file."""
     try:
-        config = load(arguments.file, drivers=DRIVERS, uplink_settings=SETTINGS)
+        config = load(arguments.file, drivers=DRIVERS, uplink_settings=settings_models())
     except FormErrors as errors:
         print("\n".join(problem_lines(out, errors.problems)), file=sys.stderr)
         return 2
@@ -49,19 +48,11 @@ def run(arguments: argparse.Namespace, out: Messages) -> int:
 
 def planned(config: Config) -> dict[str, Any]:
     """Requests with their times in ms per meter; cycle, shortest period and load (1.0: all of the time) per line."""
-    plans = [plan_of(line, _meters_of(config, line)) for line in config.lines.values()]
+    plans = plans_of(config, drivers=DRIVERS, wire_of=wire_of, cost_of=cost_of)
     return {
         "lines": {plan.settings.name: _line_figures(plan) for plan in plans},
         "meters": {each.settings.name: _meter_figures(config, plan, each) for plan in plans for each in plan.meters},
     }
-
-
-def _meters_of(config: Config, line: LineSettings) -> Iterator[tuple[MeterSettings, WireSettings, tuple[Ask, ...]]]:
-    for meter in config.meters.values():
-        if meter.line == line.name:
-            wire, profile = wire_of(meter), config.profiles[meter.profile]
-            driver = DRIVERS[profile.protocol](framing=line.framing, cost=cost_of(line, wire))
-            yield meter, wire, tuple(driver.plan(meter.address, bundles(config.entries(meter.name)), profile.limits))
 
 
 def _line_figures(plan: LinePlan) -> dict[str, Any]:
