@@ -11,6 +11,7 @@ from agent.model import Reason, Value
 from drivers.contract import Item, NoValue, RawValue
 
 _EXACT = Context(prec=60)  # digits: a 64-bit total times two unit factors stays exact
+_ZERO = Decimal(0)
 _LARGEST_POWER = 12  # a live exponent beyond this is no meter's
 
 Missing = NoValue | Reason
@@ -64,18 +65,12 @@ def codes(entries: Sequence[Entry], raws: Raws) -> dict[Any, Decimal]:
 
 
 def _number(entry: Entry, raws: Raws) -> Decimal | Missing:
-    if len(entry.parts) == 1:
-        raw = raws[entry.parts[0].item]
+    total = _ZERO
+    for part in entry.parts:
+        raw = raws[part.item]
         if not isinstance(raw, Decimal):
             return raw
-        total = raw * entry.parts[0].scale
-    else:
-        total = Decimal(0)
-        for part in entry.parts:
-            raw = raws[part.item]
-            if not isinstance(raw, Decimal):
-                return raw
-            total += raw * part.scale
+        total += raw * part.scale
     for factor in entry.factors:
         multiplier = _multiplier(factor, raws)
         if not isinstance(multiplier, Decimal):

@@ -41,6 +41,14 @@ class ModbusItem:
     bits: tuple[int, int] | None
     missing: frozenset[bytes] = field(default=frozenset())
 
+    def __hash__(self) -> int:
+        """Computed once: every value of every round is looked up by its item."""
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.table, self.register, self.kind, self.order, self.bits, self.missing))
+
     @cached_property
     def count(self) -> int:
         """Registers (or bits) that it covers."""

@@ -59,10 +59,16 @@ class Asked:
 
 @dataclass(slots=True)
 class Sweep:
-    """One pass over a meter's requests. Before `trusted_again_s` an answer may belong to one of these questions."""
+    """One pass over a meter's requests: what was asked, the raw value of each item, the values they make.
+
+    Before `trusted_again_s` (monotonic) an answer may still belong to one of these questions.
+    """
 
     done: list[Asked] = field(default_factory=list)
     trusted_again_s: float = 0.0
+    raws: dict[Any, RawValue | Reason] = field(default_factory=dict)
+    values: tuple[Value, ...] = ()
+    quality: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def is_unanswered(self) -> bool:
@@ -120,6 +126,7 @@ class PolledMeter:
         self._layout = self._made_layout()
         self._later = 0
         self._codes: dict[Any, Decimal] = {}
+        self._has_codes = any(entry.factors for entry in self.entries)
         self._split: list[Ask] = []
         self._raised: set[FaultCode] = set()
         self._late_slots = 0
@@ -160,6 +167,8 @@ class PolledMeter:
                     distrust_s = max(_LEAST_DISTRUST_S, _DISTRUST_TIMEOUTS * line.timeout_s)
                     sweep.trusted_again_s = asked.transaction.asked_s + distrust_s
                 break
+        sweep.raws = self._raws(sweep)
+        sweep.values, sweep.quality = decode.values(self.entries, sweep.raws)
         return sweep
 
     def _ask(self, ask: Ask, line: Line, timeout_s: float | None) -> Asked:
@@ -203,13 +212,12 @@ class PolledMeter:
         """The round this sweep makes."""
         self.rounds += 1
         self._later = 0
-        found, quality = self._values(sweep)
         heard = {id(asked.ask): asked.transaction.received for asked in sweep.done}
         return Round(
             layout=self._layout,
             boot_ms=clock.boot_ms(sweep.at_s),
-            values=found,
-            quality=quality,
+            values=sweep.values,
+            quality=sweep.quality,
             raw=tuple(heard.get(id(ask), b"") for ask in self._asks),
         )
 
@@ -226,8 +234,10 @@ class PolledMeter:
 
     def _raws(self, sweep: Sweep) -> dict[Any, RawValue | Reason]:
         """Each item's raw value, or why its request gave none; what was not asked any more shares the last reason."""
-        last = sweep.done[-1].reason or Reason.NO_REPLY
-        raws: dict[Any, RawValue | Reason] = {item: last for ask in self._asks for item in ask.items}
+        raws: dict[Any, RawValue | Reason] = {}
+        if len(sweep.done) < len(self._asks):
+            last = sweep.done[-1].reason or Reason.NO_REPLY
+            raws = {item: last for ask in self._asks for item in ask.items}
         for asked in sweep.done:
             reply = asked.transaction.reply
             if reply is not None:
@@ -236,20 +246,19 @@ class PolledMeter:
                 raws.update(dict.fromkeys(asked.ask.items, asked.reason or Reason.NO_REPLY))
         return raws
 
-    def _values(self, sweep: Sweep) -> tuple[tuple[Value, ...], dict[str, tuple[str, ...]]]:
-        return decode.values(self.entries, self._raws(sweep))
-
     def report(self, sweep: Sweep, faults: FaultSink) -> None:
         """Raises what this sweep proves and clears what it disproves."""
+        is_clean = not sweep.quality and all(asked.reason is None for asked in sweep.done)
+        if is_clean and not (self._raised or self._split or self._has_codes):
+            return
         place = f"meter/{self.name}"
         found: dict[FaultCode, dict[str, object]] = {}
         for asked in sweep.done:
             if asked.reason is not None:
                 found.setdefault(_FAULTS[asked.reason], self._evidence(asked))
         self._report_codes(sweep, found)
-        _, quality = self._values(sweep)
         words = {NoValue.NOT_A_NUMBER, NoValue.NOT_AVAILABLE, NoValue.NOT_BCD, Reason.UNKNOWN_CODE}
-        for quantity, reasons in quality.items():
+        for quantity, reasons in sweep.quality.items():
             if words.intersection(reasons):
                 evidence = {"quantity": quantity, "reason": reasons[0], **self._evidence(sweep.done[0])}
                 found.setdefault(FaultCode.METER_VALUE_MISSING, evidence)
@@ -264,7 +273,7 @@ class PolledMeter:
         self._raised = set(found)
 
     def _report_codes(self, sweep: Sweep, found: dict[FaultCode, dict[str, object]]) -> None:
-        codes = decode.codes(self.entries, self._raws(sweep))
+        codes = decode.codes(self.entries, sweep.raws)
         for item, code in codes.items():
             before = self._codes.get(item)
             if before is not None and before != code:
@@ -285,7 +294,6 @@ class PolledMeter:
 
     def told(self, sweep: Sweep, clock: Clock) -> dict[str, Any]:
         """The sweep as `qushui read` shows it."""
-        found, quality = self._values(sweep)
         return {
             "profile": self.profile,
             "address": self.address,
@@ -301,8 +309,8 @@ class PolledMeter:
                 }
                 for asked in sweep.done
             ],
-            "values": {e.quantity: _told(value) for e, value in zip(self.entries, found, strict=True)},
-            "quality": {quantity: list(reasons) for quantity, reasons in quality.items()},
+            "values": {e.quantity: _told(value) for e, value in zip(self.entries, sweep.values, strict=True)},
+            "quality": {quantity: list(reasons) for quantity, reasons in sweep.quality.items()},
         }
 
     def snapshot(self) -> dict[str, Any]:
