@@ -25,7 +25,7 @@ Kind = Literal[
 ]  # fmt: skip  # in the order in which those that strike together act
 _ORDER: Mapping[str, int] = {kind: place for place, kind in enumerate(get_args(Kind))}
 
-_OPTIONS = {  # what may be said about a kind beside when it strikes
+OPTIONS = {  # what may be said about a kind beside when it strikes
     "slow": {"factor"},
     "late": {"delay"},
     "jump": {"quantity", "by"},
@@ -70,7 +70,7 @@ class Mischief(Section):
 
     @model_validator(mode="after")
     def _only_its_options(self) -> Self:
-        allowed = _OPTIONS.get(self.kind, set())
+        allowed = OPTIONS.get(self.kind, set())
         for name in sorted(self.model_fields_set - _WHEN - allowed):
             raise refusal("mischief-option", key=name, kind=self.kind, allowed=" ".join(sorted(allowed)) or "-")
         if self.quantity is not None and self.quantity not in QUANTITIES:
