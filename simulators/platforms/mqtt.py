@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from simulators.platforms.mqtt_archive import Archive, ReceivedRound
-from simulators.platforms.mqtt_behaviour import Behaviour, Order
-from simulators.platforms.mqtt_broker import DEFAULT_MAXIMUM_PACKET, Broker
+from simulators.platforms.mqtt_behaviour import Order
+from simulators.platforms.mqtt_broker import Broker
 from simulators.platforms.mqtt_inbox import Emit, Inbox
 from simulators.platforms.mqtt_peer import End, Peer
 
@@ -56,10 +56,8 @@ class MqttPlatform:
         host: str = "127.0.0.1",
         port: int = 0,
         store: Path | None = None,
-        behaviour: Behaviour | None = None,
         users: Mapping[str, bytes] | None = None,
         prefix: str = "qushui",
-        maximum_packet: int = DEFAULT_MAXIMUM_PACKET,
         emit: Emit | None = None,
     ) -> None:
         emit = emit or _silence
@@ -70,7 +68,7 @@ class MqttPlatform:
         self._listener: socket.socket | None = _listening(host, port)
         self.address: tuple[str, int] = self._listener.getsockname()[:2]
         self._inbox = Inbox(Archive(store), prefix=prefix, emit=emit, wall_ms=_wall_ms)
-        self._broker = Broker(self._inbox, emit=emit, behaviour=behaviour, users=users, maximum_packet=maximum_packet)
+        self._broker = Broker(self._inbox, emit=emit, users=users)
         self._links: dict[int, _Link] = {}
         self._woken, self._waker = socket.socketpair()
         self._woken.setblocking(False)

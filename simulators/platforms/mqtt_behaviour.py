@@ -16,7 +16,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -78,17 +77,8 @@ class Order:
     is_stop: bool = False
 
 
-def understood(line: str, now: Behaviour) -> Order:
-    """What one JSON line orders. Raises OrderError."""
-    try:
-        found = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise OrderError(f"not JSON: {error}") from error
-    return obeyed(found, now)
-
-
 def obeyed(found: Any, now: Behaviour) -> Order:
-    """The same for an order already read from JSON. Raises OrderError."""
+    """What an order, already read from JSON, changes and wants. Raises OrderError."""
     if not isinstance(found, dict) or not found:
         raise OrderError('expected an object such as {"ack": "drop"}')
     rest = dict(found)

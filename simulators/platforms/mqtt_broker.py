@@ -36,7 +36,7 @@ from simulators.platforms.mqtt_wire import (
     Unsubscribe,
 )
 
-DEFAULT_MAXIMUM_PACKET = 4_000_000  # bytes
+_MAXIMUM_PACKET = 4_000_000  # bytes
 _PEERS = 200
 _HANDSHAKE_S = 20.0  # to say CONNECT, and to finish a packet once begun where there is no keepalive
 _FILTERS = 100  # per client
@@ -61,17 +61,14 @@ class Broker:
         inbox: Inbox,
         *,
         emit: Emit,
-        behaviour: Behaviour | None = None,
         users: Mapping[str, bytes] | None = None,
-        maximum_packet: int = DEFAULT_MAXIMUM_PACKET,
     ) -> None:
-        self.behaviour = behaviour or Behaviour()
+        self.behaviour = Behaviour()
         self.peers: dict[int, Peer] = {}
         self.counts: Counter[str] = Counter()
         self._inbox = inbox
         self._emit = emit
         self._users = dict(users or {})
-        self._maximum_packet = maximum_packet
         self._keys = count(1)
         self._heads: dict[int, Heads] = {}
         self._retained: dict[str, Message] = {}
@@ -81,8 +78,8 @@ class Broker:
         """A new connection; None when there are too many."""
         if len(self.peers) >= _PEERS:
             return None
-        limit = self.behaviour.maximum_packet_size or self._maximum_packet
-        peer = Peer(next(self._keys), min(limit, self._maximum_packet), now_s)
+        limit = self.behaviour.maximum_packet_size or _MAXIMUM_PACKET
+        peer = Peer(next(self._keys), min(limit, _MAXIMUM_PACKET), now_s)
         self.peers[peer.key] = peer
         self._heads[peer.key] = Heads()
         self.counts["connections"] += 1
@@ -222,7 +219,7 @@ class Broker:
             Property.MAXIMUM_QOS: 1,
             Property.SHARED_AVAILABLE: 0,
             Property.SUBSCRIPTION_IDENTIFIERS_AVAILABLE: 0,
-            Property.MAXIMUM_PACKET_SIZE: self.behaviour.maximum_packet_size or self._maximum_packet,
+            Property.MAXIMUM_PACKET_SIZE: self.behaviour.maximum_packet_size or _MAXIMUM_PACKET,
         }
         if self.behaviour.receive_maximum is not None:
             limits[Property.RECEIVE_MAXIMUM] = self.behaviour.receive_maximum

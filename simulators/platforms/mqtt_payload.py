@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -208,11 +208,3 @@ def _id_of(found: object) -> str:
 
 def _short(found: object) -> str:
     return str(found)[:_DETAIL_CHARACTERS]
-
-
-def count_of(complaints: Iterable[Complaint]) -> dict[str, int]:
-    """How often each code was complained about."""
-    counts: dict[str, int] = {}
-    for each in complaints:
-        counts[each.code] = counts.get(each.code, 0) + 1
-    return counts

@@ -27,7 +27,6 @@ from simulators.platforms.mqtt_fields import (
 
 V311 = 4  # protocol level, §3.1.2.2
 V5 = 5
-MAXIMUM_PACKET = 268_435_455 + 5  # §2.1.4: the largest remaining length, and its header
 
 _SECOND_QOS = 2
 _RESERVED_QOS = 3
@@ -160,7 +159,7 @@ Packet = Connect | Publish | Puback | Subscribe | Unsubscribe | Pingreq | Discon
 class PacketReader:
     """Bytes of one connection in, packets out; `maximum` bounds a packet, fixed header included."""
 
-    def __init__(self, maximum: int = MAXIMUM_PACKET) -> None:
+    def __init__(self, maximum: int) -> None:
         self.level = 0  # V311 or V5 once a CONNECT was read
         self._maximum = maximum
         self._buffer = bytearray()

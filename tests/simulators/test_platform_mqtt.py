@@ -21,7 +21,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from simulators.platforms.mqtt import MqttPlatform
-from simulators.platforms.mqtt_behaviour import Behaviour, OrderError, obeyed, understood
+from simulators.platforms.mqtt_behaviour import Behaviour, OrderError, obeyed
 from simulators.platforms.mqtt_payload import Fall, judge
 
 TOPIC = "qushui/pumphouse-12/rounds"
@@ -504,7 +504,7 @@ def test_an_order_that_means_nothing_changes_nothing(order):
 
 
 def test_an_order_with_times_ends_by_itself():
-    behaviour = understood('{"ack": "drop", "times": 2}', Behaviour()).behaviour
+    behaviour = obeyed({"ack": "drop", "times": 2}, Behaviour()).behaviour
     assert behaviour.ack == "drop"
     assert behaviour.counted().ack == "drop"
     assert behaviour.counted().counted() == Behaviour()

@@ -1,0 +1,80 @@
+"""The vendors' page of the simulated platform says what it does, in both languages."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from agent.form.fields import duration_ms
+from simulators.plant_cli import opened
+from simulators.plant_form import PlantForm
+from simulators.platforms.mqtt_behaviour import Behaviour, obeyed
+from simulators.platforms.mqtt_payload import Fall, judge
+
+PAGES = Path(__file__).parents[2] / "docs" / "vendors"
+LANGUAGES = pytest.mark.parametrize("lang", ["zh", "en"])
+
+
+def page(lang: str) -> str:
+    return (PAGES / f"simulated-platform.{lang}.md").read_text(encoding="utf-8")
+
+
+def orders(lang: str) -> list[str]:
+    return re.findall(r"^    (\{\".*\})$", page(lang), re.MULTILINE)
+
+
+@LANGUAGES
+def test_every_order_on_the_page_is_understood_and_none_is_missing(lang):
+    behaviours = [obeyed(json.loads(line), Behaviour()).behaviour for line in orders(lang)]
+    assert {each.ack for each in behaviours} == {"accept", "drop", "delay", "refuse"}
+    assert {each.connect for each in behaviours} == {"accept", "refuse", "silent"}
+    assert {each.is_reading for each in behaviours} == {True, False}
+    assert {each.is_listening for each in behaviours} == {True, False}
+    assert any(each.reset_after for each in behaviours)
+    assert any(each.receive_maximum and each.maximum_packet_size for each in behaviours)
+
+
+@LANGUAGES
+def test_every_complaint_is_explained(lang):
+    assert set(re.findall(r"`([A-Z]+_[A-Z_]+)`", page(lang))) >= set(Fall)
+
+
+@LANGUAGES
+def test_the_example_message_is_a_sound_one(lang):
+    message = re.search(r"-m '(\[.*?\])'", page(lang), re.DOTALL)
+    assert message is not None
+    rounds, complaints = judge(message[1].encode(), None)
+    assert (len(rounds), complaints) == (1, [])
+
+
+@LANGUAGES
+def test_the_example_station_opens(lang, tmp_path):
+    station = "\n".join(re.findall(r"^    ((?:lines|meters|plant): .*)$", page(lang), re.MULTILINE))
+    (tmp_path / "station.yaml").write_text(station, encoding="utf-8")
+    house = opened(tmp_path / "station.yaml", [])
+    assert (list(house.lines), house.form.speed) == (["lan"], 60)
+
+
+@LANGUAGES
+def test_the_plants_keys_stand_on_the_page_with_their_defaults(lang):
+    shown = {
+        section: dict(re.findall(r"`?([a-z_]+): ([0-9.a-z]+)`", cells))
+        for section, cells in re.findall(r"^\| `(plant|well|pump|pipe|grid)` \| (.*) \|$", page(lang), re.MULTILINE)
+    }
+    plant = PlantForm()
+    for section, form in {
+        "plant": plant,
+        **{name: getattr(plant, name) for name in ("well", "pump", "pipe", "grid")},
+    }.items():
+        fields = {name: value for name, value in form if not hasattr(value, "model_fields_set")}
+        assert set(shown[section]) == set(fields)
+        for name, value in fields.items():
+            text = shown[section][name]
+            assert value == (duration_ms(text) if text[-1].isalpha() else type(value)(text)), name
+
+
+def test_both_languages_show_the_same_orders():
+    assert [json.loads(line) for line in orders("zh")] == [json.loads(line) for line in orders("en")]
