@@ -111,6 +111,8 @@ class _Loader:
         uplinks = self._uplinks(uplink_settings)
         if form is None or self._document.problems or self._others:
             raise FormErrors([*self._document.problems, *self._others])
+        assert lines.keys() == form.lines.keys(), "what is left out was complained about"
+        assert meters.keys() == form.meters.keys(), "what is left out was complained about"
         return Config(
             station=Station(
                 id=form.station.id,
@@ -142,7 +144,7 @@ class _Loader:
         taken: dict[str, str] = {}
         for name, node in self._section("lines").items():
             path: Steps = ("lines", name)
-            self._check_line(path, set(node.entries()))
+            self._check_line(path, node)
             form = accepted(self._document, path, LineForm)
             if form is None or (form.port is None) == (form.tcp is None):
                 continue
@@ -154,14 +156,15 @@ class _Loader:
             found[name], self._line_forms[name] = line, form
         return found
 
-    def _check_line(self, path: Steps, keys: set[str]) -> None:
+    def _check_line(self, path: Steps, node: Node) -> None:
         """Keys that do not go together."""
-        complain, complain_key = self._document.complain, self._document.complain_key
+        complain, complain_key, keys = self._document.complain, self._document.complain_key, set(node.entries())
         framing = self._document.root.at((*path, "framing"))[0].value if "framing" in keys else None
         if {"port", "tcp"} <= keys:
             complain_key((*path, "tcp"), "port-and-tcp")
-        elif not {"port", "tcp"} & keys and keys:
-            complain(path, "port-or-tcp")
+        elif not {"port", "tcp"} & keys:
+            if isinstance(node.value, dict):  # else its model complains
+                complain(path, "port-or-tcp")
         elif "tcp" in keys:
             unfit = _SERIAL_KEYS if framing in {None, "tcp"} else ("rs485",)
             for key in unfit:
@@ -241,7 +244,9 @@ class _Loader:
         for name, node in self._section("uplinks").items():
             path: Steps = ("uplinks", name)
             kind = node.entries().get("type")
-            if not isinstance(node.value, dict):
+            if node.value is None:
+                self._document.complain(path, "nothing")
+            elif not isinstance(node.value, dict):
                 self._document.complain(path, "mapping", value=shown(node.value))
             elif kind is None:
                 self._document.complain(path, "missing", key="type")

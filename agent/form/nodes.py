@@ -26,7 +26,7 @@ _LOADER = getattr(yaml, "CBaseLoader", yaml.BaseLoader)  # no libyaml on armv7l
 _WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,17})")
 _HEXADECIMAL = re.compile(r"0x[0-9A-Fa-f]{1,8}")
 _DECIMAL = re.compile(r"-?(0|[1-9][0-9]{0,29})(\.[0-9]{1,30})?([eE][-+]?[0-9]{1,2})?")
-_DIGITS = re.compile(r"[-+]?[0-9][0-9_]*")  # leading zeros and underscores: octal here, decimal there
+_DIGITS = re.compile(r"[-+]?[0-9][0-9_]*|0o[0-7]+")  # leading zeros and underscores: octal here, decimal there
 _CONTROL = re.compile(  # YAML 1.2, 5.1: what is not c-printable
     r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 )  # YAML 1.2, 5.1 (c-printable)

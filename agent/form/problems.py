@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
-_NEAR = 0.7  # as difflib counts likeness; at its own 0.6 `intakes` is taken for `lines`
+_NEAR = 0.7  # likeness as difflib counts it
+_NEAR_ENOUGH = 0.6  # where the first letters agree: `bas` is `bus`, but `intakes` is not `lines`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,5 +51,8 @@ def set_of(problems: Sequence[Problem]) -> list[Problem]:
 
 def near(word: str, known: Sequence[str]) -> dict[str, str]:
     """The argument `near` with the known word that was probably meant; empty when none is close."""
+    first = word[:1].lower()
+    sharing = [each for each in known if each.startswith(first)]
     found = get_close_matches(word.lower(), known, n=1, cutoff=_NEAR)
+    found = found or get_close_matches(word.lower(), sharing, n=1, cutoff=_NEAR_ENOUGH)
     return {"near": found[0]} if found else {}
