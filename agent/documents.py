@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field, create_model
 from agent.config_form import ConfigForm
 from agent.form.fields import Name
 from agent.form.reference import page_of, schema_of, sections_of
-from agent.messages import LANGUAGES, Messages
+from agent.messages import LANGUAGES, Messages, fault_page
 from agent.profile_form import ProfileForm
 from agent.uplinks.registry import settings_models
 from drivers.contract import SpecError
@@ -47,6 +47,7 @@ def documents() -> Mapping[str, str]:
         profile_page = page_of([profile, *sections_of(profile)], messages, page="profile", extra=extra)
         found[f"docs/reference/configuration.{lang}.md"] = config_page
         found[f"docs/reference/profile.{lang}.md"] = profile_page
+        found[f"docs/faults.{lang}.md"] = fault_page(messages)
     return found
 
 
