@@ -109,6 +109,8 @@ class SerialLine:
     def _hear(self, now: float) -> None:
         """Takes in what the client wrote; its first bit is on the wire now."""
         data = self._port.read()
+        if not data:
+            return
         baud = self._port.baud()
         character = self._character_s(baud)
         self._stats.bytes_in += len(data)

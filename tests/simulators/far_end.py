@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import socket
@@ -131,16 +132,14 @@ class SerialClient:
         return b"".join(data for _, data in self.chunks(size, **waits))
 
 
-def ask_tcp(port: int, request: bytes, *, within_s: float = QUIET_S) -> bytes:
-    """All that comes for a request on a connection of its own until it is quiet."""
+def ask_tcp(port: int, request: bytes, *, within_s: float = 1.0) -> bytes:
+    """All that comes for a request on a connection of its own until it is quiet, or closed."""
     with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
         connection.sendall(request)
         found = b""
         connection.settimeout(within_s)
-        try:
+        with contextlib.suppress(TimeoutError, ConnectionResetError):
             while data := connection.recv(4096):
                 found += data
                 connection.settimeout(0.05)
-        except TimeoutError:
-            pass
         return found
