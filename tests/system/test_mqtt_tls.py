@@ -72,7 +72,8 @@ def test_what_is_wrong_with_a_certificate_is_named(
         url = f"mqtts://127.0.0.1:{broker.port}"
         with Rig(tmp_path, broker.port, url=url, **files(certificates, **changed)) as rig:
             rig.start()
-            assert rig.trouble()["trouble"] == trouble
+            evidence = rig.trouble()
+            assert evidence["trouble"] == trouble, evidence
 
 
 def test_a_certificate_not_yet_valid_waits_for_the_time_while_the_clock_is_unset(tmp_path: Path, certificates: Path):

@@ -65,6 +65,7 @@ class Link:
         self._end: LinkError | None = None
         self._said = ""  # paho's last complaint
         client.on_socket_open = self._on_socket_open
+        client.on_socket_close = self._on_socket_close
         client.on_connect = self._on_connect
         client.on_publish = self._on_publish
         client.on_disconnect = self._on_disconnect
@@ -150,7 +151,7 @@ class Link:
             self._context.wrapped.close()
         self._epoll.close()
         self._client.drop_out_messages()
-        for name in ("on_socket_open", "on_connect", "on_publish", "on_disconnect", "on_log"):
+        for name in ("on_socket_open", "on_socket_close", "on_connect", "on_publish", "on_disconnect", "on_log"):
             setattr(self._client, name, None)  # or client and link would keep each other, and a megabyte, alive
 
     def _watch(self) -> None:
@@ -169,6 +170,15 @@ class Link:
         _tcp(sock).setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         _tcp(sock).setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _USER_TIMEOUT_MS)
         self._epoll.register(sock.fileno(), select.EPOLLIN)
+
+    def _on_socket_close(self, _client: Client, _userdata: Any, sock: Any) -> None:
+        """Reads what a broker said when it hung up: paho stops reading when it cannot write."""
+        if isinstance(sock, ssl.SSLSocket):
+            try:
+                sock.recv(1)
+            except OSError as error:
+                if "_ALERT_" in str(error):
+                    self._said = str(error)
 
     def _on_connect(
         self, _client: Client, _userdata: Any, _flags: ConnectFlags, code: ReasonCode, properties: Properties | None

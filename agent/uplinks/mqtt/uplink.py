@@ -137,6 +137,7 @@ class MqttUplink:
     def _shake_hands(self, link: Link, timeout_s: float) -> Properties:
         until = self._clock.monotonic() + timeout_s
         link.connect(self._host, self._port, self._settings.keepalive // 1000, timeout_s)
+        link.pump()
         while link.welcome is None:
             left_s = until - self._clock.monotonic()
             if left_s <= 0:
