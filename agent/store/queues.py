@@ -108,7 +108,9 @@ class Queues:
         """Puts one parked number, or all, back into the set; gives how many. Raises KeyError."""
         with self._lock:
             queue = self._queues[name]
-            back = queue.parked if number is None else ((number, number),) * cursors.holds(queue.parked, number or 0)
+            if number is not None and not cursors.holds(queue.parked, number):
+                raise KeyError(number)
+            back = queue.parked if number is None else ((number, number),)
             for first, last in back:
                 self._change(queue, _adder(first, last or first))
                 queue.parked = cursors.without(queue.parked, first, last or first)

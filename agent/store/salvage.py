@@ -1,18 +1,21 @@
 """A broken file: what can be read of it goes into a new one, the file itself is set aside.
 
-Strategy: the new file is built under a name of its own; when it is complete it is renamed to `.salvaged`, and from then
-on every start finishes the exchange of the files. Rounds keep their numbers, and with their row of the epoch table
-their ids, so that nothing already delivered comes again under another name; the new file's own epoch begins above every
-number that was ever seen. A hole in the file is crossed by looking for the next number that can be read.
+Strategy: SQLite reads what it still can, from both ends of each table; what it does not reach is taken from the bare
+pages. The new file is built under a name of its own; when it is complete it is renamed to `.salvaged`, and from then on
+every start finishes the exchange of the files. Rounds keep their numbers, and with their row of the epoch table their
+ids, so that nothing already delivered comes again under another name; the new file's own epoch begins above every
+number that was ever seen.
 """
 
 from __future__ import annotations
 
 import contextlib
+import mmap
 import os
+import re
 import secrets
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,11 +23,14 @@ from typing import Any, NamedTuple
 from agent.model import Layout, Ranges
 from agent.store import cursors
 from agent.store.database import STEPS_A_BEAT, connect, connect_read_only, side
-from agent.store.packing import layout_of, unpack
+from agent.store.packing import layout_of, unpack, unpack_quality
+from agent.store.pages import Bytes, Pages, Row
 
 _BUILDING = ".salvaging"
 _COMPLETE = ".salvaged"
 _FARTHEST = 1 << 40  # no file holds this many rounds
+_EPOCH_DIGITS = 8
+_DECIMAL = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 _TABLES = ("boot", "era", "layout", "uplink", "parked", "fault", "counter", "epoch")
 _NUMBERS = (  # where a number can be read that was given once
     "SELECT max(first) FROM boot",
@@ -47,7 +53,7 @@ class Salvaged(NamedTuple):
 
 def new_epoch() -> str:
     """Eight hex digits for a new file."""
-    return secrets.token_hex(4)
+    return secrets.token_hex(_EPOCH_DIGITS // 2)
 
 
 def replace(path: Path, *, least: int, now: datetime, beat: Callable[[], None]) -> Salvaged:
@@ -90,16 +96,19 @@ def _fill(target: sqlite3.Connection, path: Path, least: int, beat: Callable[[],
     """Copies what can be read, in one transaction; gives the number of rounds."""
     target.set_progress_handler(beat, STEPS_A_BEAT)
     target.execute("BEGIN IMMEDIATE")
+    deleted: Ranges = ()
     with contextlib.suppress(sqlite3.DatabaseError), contextlib.closing(connect_read_only(path)) as source:
+        deleted = cursors.loads(_meta(source, "deleted") or "[]")
         for table in _TABLES:
             _copy(target, table, _rows(source, table))
-        _copy(target, "round", _sound_rounds(target, source))
-        evicted = _first(source, "SELECT value FROM meta WHERE name = 'evicted'")
-        target.execute("INSERT INTO meta VALUES ('evicted', ?)", (str(evicted or 0),))
-    top = max(least, *(_first(target, query) or 0 for query in _NUMBERS), _top_of_queues(target))
+        layouts = _layouts(target)
+        _copy(target, "round", (row for row in _rows(source, "round") if _is_whole(row, layouts)))
+        target.execute("INSERT INTO meta VALUES ('evicted', ?)", (_meta(source, "evicted") or "0",))
+    seen = _copy_pages(target, path, deleted, beat)
+    top = max(least, seen, *(_first(target, query) or 0 for query in _NUMBERS), _top_of_queues(target))
     stored = _stored(target)
-    deleted = cursors.free(stored, 1, top)
-    target.execute("INSERT OR REPLACE INTO meta VALUES ('deleted', ?)", (cursors.dumps(deleted),))
+    gone = cursors.free(stored, 1, top)
+    target.execute("INSERT OR REPLACE INTO meta VALUES ('deleted', ?)", (cursors.dumps(gone),))
     target.execute("INSERT INTO epoch VALUES (?, ?)", (top + 1, new_epoch()))
     if stored and not _first(target, "SELECT count(*) FROM uplink"):  # nobody knows any more who had what: all again
         target.execute("INSERT OR REPLACE INTO meta VALUES ('owed_from', ?)", (str(stored[0][0]),))
@@ -107,7 +116,7 @@ def _fill(target: sqlite3.Connection, path: Path, least: int, beat: Callable[[],
     return cursors.count(stored, top)
 
 
-def _copy(target: sqlite3.Connection, table: str, rows: Iterator[Sequence[Any]]) -> None:
+def _copy(target: sqlite3.Connection, table: str, rows: Iterable[Sequence[Any]]) -> None:
     for row in rows:
         marks = ", ".join("?" * len(row))
         with contextlib.suppress(
@@ -117,57 +126,86 @@ def _copy(target: sqlite3.Connection, table: str, rows: Iterator[Sequence[Any]])
 
 
 def _rows(source: sqlite3.Connection, table: str) -> Iterator[Sequence[Any]]:
-    """The rows of a small table up to the first that cannot be read, then from the end down to the last that cannot."""
+    """A table's rows up to the first that cannot be read, then from the end down to the last that cannot."""
     for order in ("ASC", "DESC"):
         with contextlib.suppress(sqlite3.DatabaseError):
             yield from source.execute(f"SELECT * FROM {table} ORDER BY 1 {order}")  # noqa: S608  # our own table names
             return
 
 
-def _sound_rounds(target: sqlite3.Connection, source: sqlite3.Connection) -> Iterator[Sequence[Any]]:
-    """The rounds whose layout is known and whose body fits it."""
-    layouts = {row[0]: layout_of(row[1:]) for row in target.execute("SELECT * FROM layout")}
-    return (row for row in _rounds(source) if row[1] in layouts and _fits(layouts[row[1]], row[3]))
+def _copy_pages(target: sqlite3.Connection, path: Path, deleted: Ranges, beat: Callable[[], None]) -> int:
+    """Adds the rows that lie in the pages, first those of the small tables, which say what the rounds mean.
+
+    Gives the highest number that any round had, those included that nothing can be made of.
+    """
+    top = 0
+    with _mapped(path) as file, _mapped(side(path, "-wal")) as log:
+        pages = Pages(file, log, beat)
+        for row in pages.rows():
+            table = _table_of(row)
+            if table is not None and table != "round":
+                _copy(target, table, [(row[0], *row[2:])])
+        layouts = _layouts(target)
+        for row in pages.rows():
+            if _table_of(row) == "round" and 0 < row[0] < _FARTHEST:
+                found = (row[0], *row[2:])
+                top = max(top, row[0])
+                if _is_whole(found, layouts) and not cursors.holds(deleted, row[0]):
+                    _copy(target, "round", [found])
+    return top
 
 
-def _fits(layout: Layout, body: bytes) -> bool:
-    return len(unpack(body)) == len(layout.quantities)
+@contextlib.contextmanager
+def _mapped(path: Path) -> Iterator[Bytes]:
+    """The bytes of a file, without reading them all at once; none when there is no such file."""
+    if not path.exists() or not path.stat().st_size:
+        yield b""
+        return
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        yield content
 
 
-def _rounds(source: sqlite3.Connection) -> Iterator[Sequence[Any]]:
-    """Every readable round in the order of numbers."""
-    after: int | None = 0
-    while after is not None:
-        try:
-            for row in source.execute("SELECT * FROM round WHERE number > ? ORDER BY number", (after,)):
-                yield row
-                after = row[0]
-        except sqlite3.DatabaseError:
-            after = _beyond_hole(source, after or 0)
-        else:
-            return
+def _table_of(row: Row) -> str | None:
+    """Whose row this is, by its shape: the number, the empty place of the key, the other columns."""
+    match row:
+        case (_, None, int(), int(), bytes(), str() | None, bytes()):
+            return "round"
+        case (_, None, str(), str(), str(), str(), str(), str(), str(), int(), bytes()):
+            return "layout"
+        case (_, None, int(), str(), int(), str(), int()):
+            return "era"
+        case (_, None, int(), str()):
+            return "boot"
+        case (_, None, str(epoch)) if len(epoch) == _EPOCH_DIGITS:
+            return "epoch"
+    return None
 
 
-def _beyond_hole(source: sqlite3.Connection, bad: int) -> int | None:
-    """The smallest number above `bad` from which on reading works again, less one; None when there is none."""
-    step = 1
-    while not _is_readable(source, bad + step):
-        if step > _FARTHEST:
-            return None
-        step *= 2
-    low, high = bad + step // 2, bad + step
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if _is_readable(source, middle) else (middle, high)
-    return high
+def _layouts(connection: sqlite3.Connection) -> dict[int, Layout]:
+    return {row[0]: layout_of(row[1:]) for row in connection.execute("SELECT * FROM layout")}
 
 
-def _is_readable(source: sqlite3.Connection, after: int) -> bool:
-    try:
-        source.execute("SELECT * FROM round WHERE number > ? ORDER BY number LIMIT 1", (after,)).fetchone()
-    except sqlite3.DatabaseError:
+def _is_whole(row: Sequence[Any], layouts: Mapping[int, Layout]) -> bool:
+    """Whether a round's layout is known and its values and reasons fit it: a torn page must not become a number."""
+    number, layout_number, _, body, quality, _ = row
+    layout = layouts.get(layout_number)
+    if layout is None or number <= 0:
         return False
-    return True
+    texts = unpack(body)
+    if len(texts) != len(layout.quantities) or not all(text is None or _DECIMAL.fullmatch(text) for text in texts):
+        return False
+    try:
+        return quality is None or bool(unpack_quality(layout, quality))
+    except (ValueError, IndexError):
+        return False
+
+
+def _meta(connection: sqlite3.Connection, name: str) -> str | None:
+    try:
+        row = connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+    except sqlite3.DatabaseError:
+        return None
+    return None if row is None else str(row[0])
 
 
 def _first(connection: sqlite3.Connection, query: str) -> int | None:

@@ -261,7 +261,7 @@ class Store:
         self._queues.park(uplink, number, reason)
 
     def retry_parked(self, uplink: str, number: int | None = None) -> int:
-        """Puts one parked number, or all, back into the uplink's set; gives how many. Raises KeyError."""
+        """Puts one parked number, or all, back into the uplink's set; gives how many. Raises KeyError for others."""
         return self._queues.retry(uplink, number)
 
     def drop(self, uplink: str) -> int:

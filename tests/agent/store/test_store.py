@@ -8,7 +8,7 @@ from agent.faults import FaultCode
 from agent.store import database
 from agent.store.database import SchemaTooNewError, StoreHeldError, _statements
 from agent.store.store import BOUND, HOLD_S
-from tests.agent.store.conftest import LAYOUT, fill, layout_of, round_of
+from tests.agent.store.conftest import DAY_S, LAYOUT, fill, layout_of, round_of
 from tests.fakes import START_MS, FakeClock
 
 
@@ -240,7 +240,8 @@ def test_a_parked_round_can_be_put_back_while_its_uplink_runs(site):
     owed = store.keep_cursor("cloud", ((9, None),))
     assert owed == ((9, None),)
     assert store.retry_parked("cloud", 4) == 1
-    assert store.retry_parked("cloud", 8) == 0  # it was not parked
+    with pytest.raises(KeyError):
+        store.retry_parked("cloud", 8)
     assert store.keep_cursor("cloud", ((10, None),)) == ((4, 4), (10, None))
     assert store.keep_cursor("cloud", ((10, None),)) == ((10, None),)  # delivered meanwhile
     assert store.retry_parked("cloud") == 2
@@ -278,6 +279,24 @@ def test_a_reader_is_never_shown_more_than_its_limit(site):
     reader = site.reader()
     assert [each.number for each in reader.rounds(5, 20, limit=4)] == [5, 6, 7, 8]
     assert [each.number for each in reader.rounds(19, 20, limit=4)] == [19, 20]
+
+
+def test_what_concerns_an_uplink_and_what_has_no_date_can_be_counted(site):
+    store = site.open(keep_s=DAY_S)
+    fill(store, 1000)
+    store.begin_cursor("late")
+    fill(store, 500)
+    reader = site.reader()
+    assert reader.due("late") == 500
+    assert reader.undated(1, 1500) == 1500
+    store.date_boot(START_MS, "host")
+    site.clock.advance(10 * DAY_S)
+    fill(store, 1)
+    fill(store, 1)
+    assert reader.undated(1, 1500) == 0
+    assert reader.counts().rounds == 502
+    assert reader.due("late") == 502
+    assert reader.due("unknown") == 0
 
 
 def test_counting_needs_no_scan(site):
