@@ -210,12 +210,11 @@ class Poller:
 
     def _judge(self, meter: PolledMeter, sweep: Sweep, cost_s: float) -> None:
         """Books a sweep: a round, another try, or the breaker."""
-        now_s = self._clock.monotonic()
         if sweep.is_later and meter.may_try_later():
-            meter.postpone(now_s)
+            meter.postpone(self._clock.monotonic())
             return
-        if sweep.is_unanswered:
-            self._book_unanswered(meter, sweep, now_s, cost_s)
+        if not sweep.is_clean and sweep.is_unanswered:
+            self._book_unanswered(meter, sweep, cost_s)
             if meter.breaker.failures == 1 and not meter.is_unfinished:
                 meter.is_unfinished = True
                 return
@@ -226,9 +225,9 @@ class Poller:
         meter.report(sweep, self._faults)
         self._sink.append(meter.round_of(sweep, self._clock))
 
-    def _book_unanswered(self, meter: PolledMeter, sweep: Sweep, now_s: float, cost_s: float) -> None:
+    def _book_unanswered(self, meter: PolledMeter, sweep: Sweep, cost_s: float) -> None:
         meter.ready_at_s = sweep.trusted_again_s
-        meter.breaker.failed(now_s, cost_s)
+        meter.breaker.failed(self._clock.monotonic(), cost_s)
         meter.probe_at_s = max(meter.breaker.probe_at_s, sweep.trusted_again_s)
         self._unanswered += 1
         if not self._line.is_serial and self._unanswered % _UNANSWERED_TO_RECONNECT == 0:

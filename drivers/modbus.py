@@ -12,7 +12,7 @@ TCP/IP V1.0b (3.1.3).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -150,11 +150,12 @@ class ModbusAsk:
             return tuple(
                 item.decode(bytes([data[bit // 8] >> bit % 8 & 1])) for item, bit in zip(self.items, at, strict=True)
             )
-        return tuple(item.decode(data[low:high]) for item, low, high in self._cuts)
+        return tuple([decode(data[low:high]) for decode, low, high in self._cuts])
 
     @cached_property
-    def _cuts(self) -> tuple[tuple[ModbusItem, int, int], ...]:
-        return tuple((item, 2 * (item.register - self.start), 2 * (item.end - self.start)) for item in self.items)
+    def _cuts(self) -> tuple[tuple[Callable[[bytes], RawValue], int, int], ...]:
+        start = self.start
+        return tuple((item.decode, 2 * (item.register - start), 2 * (item.end - start)) for item in self.items)
 
 
 def _ask(framing: str, address: int, units: tuple[tuple[ModbusItem, ...], ...], *, even: bool = False) -> ModbusAsk:

@@ -6,7 +6,7 @@ Source: Modbus application protocol V1.1b3, 4.3 (data model); types and word ord
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
@@ -60,27 +60,25 @@ class ModbusItem:
         return self.register + self.count
 
     @cached_property
-    def _is_plain(self) -> bool:
-        return self.order == tuple(range(len(self.order)))
+    def decode(self) -> Callable[[bytes], RawValue]:
+        """Reads the number in the item's registers as they came on the wire (a bit: one byte, 0 or 1).
 
-    def decode(self, data: bytes) -> RawValue:
-        """The number in `data`, the item's registers as they came on the wire (a bit: one byte, 0 or 1)."""
-        if not self._is_plain:
-            data = bytes([data[index] for index in self.order])
-        if data in self.missing:
-            return NoValue.NOT_AVAILABLE
-        match self.kind[0]:
-            case "u" | "i":
-                number = int.from_bytes(data, "big", signed=self.kind[0] == "i")
-                return Decimal(number if self.bits is None else _cut(number, self.bits))
-            case "f":
-                value = float32_decimal(data) if self.kind == "f32" else float64_decimal(data)
-                return NoValue.NOT_A_NUMBER if value is None else value
-            case _:
-                if self.kind == "bit":
-                    return Decimal(data[0])
-                digits = bcd_number(data)
-                return NoValue.NOT_BCD if digits is None else Decimal(digits)
+        A function made once: every value of every round passes through it.
+        """
+        read = _reader(self.kind, self.bits)
+        missing, order = self.missing, self.order
+        is_plain = order == tuple(range(len(order)))
+
+        def decoded(data: bytes) -> RawValue:
+            if not is_plain:
+                data = bytes([data[index] for index in order])
+            return NoValue.NOT_AVAILABLE if data in missing else read(data)
+
+        return decoded
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled by its fields alone: what is computed from them holds for one process."""
+        return ModbusItem, (self.table, self.register, self.kind, self.order, self.bits, self.missing)
 
     def encode(self, value: Decimal) -> bytes:
         """The wire bytes of `value`; integers are cut toward minus infinity. Raises ValueError when it does not fit."""
@@ -105,6 +103,21 @@ class ModbusItem:
         if self.bits is not None:
             number <<= self.bits[0]
         return number.to_bytes(size, "big", signed=self.kind[0] == "i")
+
+
+def _reader(kind: str, bits: tuple[int, int] | None) -> Callable[[bytes], RawValue]:
+    """What reads bytes of this type in their natural order."""
+    if kind == "bit":
+        return lambda data: Decimal(data[0])
+    if kind.startswith("bcd"):
+        return lambda data: NoValue.NOT_BCD if (digits := bcd_number(data)) is None else Decimal(digits)
+    if kind[0] == "f":
+        number = float32_decimal if kind == "f32" else float64_decimal
+        return lambda data: NoValue.NOT_A_NUMBER if (value := number(data)) is None else value
+    if bits is not None:
+        return lambda data: Decimal(_cut(int.from_bytes(data, "big"), bits))
+    is_signed = kind[0] == "i"
+    return lambda data: Decimal(int.from_bytes(data, "big", signed=is_signed))
 
 
 def modbus_item(spec: Mapping[str, Any]) -> ModbusItem:

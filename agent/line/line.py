@@ -117,8 +117,9 @@ class Line:
 
     def _once(self, exchange: Exchange, wire: WireSettings, delay: Delay, timeout_s: float | None) -> Transaction:
         try:
-            self._port.configure(wire)
-            self._keep_silence(wire)
+            if not self.is_numbered:
+                self._port.configure(wire)
+                self._keep_silence(wire)
             return self._ask(exchange, wire, delay, timeout_s)
         except LineDownError:
             self.close()

@@ -32,11 +32,12 @@ from drivers.contract import (
     WrongAddress,
 )
 
-_GARBLED_TRIES = 3  # a garbled answer is asked for again at once: it cannot come a second time
+_GARBLED_TRIES = 2  # a garbled answer is asked for again at once: it cannot come a second time
 _LATER_TRIES = 3
 _LATER_S = 0.3
 _LEAST_DISTRUST_S = 1.0  # how long after an unanswered question an answer may still belong to it
 _DISTRUST_TIMEOUTS = 2.0
+_SILENT = frozenset({Reason.NO_REPLY, Reason.WRONG_ADDRESS, Reason.MALFORMED})
 _FAULTS = {
     Reason.NO_REPLY: FaultCode.METER_NO_REPLY,
     Reason.BAD_CHECKSUM: FaultCode.METER_BAD_CHECKSUM,
@@ -71,17 +72,25 @@ class Sweep:
     quality: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
+    def is_clean(self) -> bool:
+        """Every request was answered."""
+        return not self.reasons
+
+    @property
+    def reasons(self) -> set[Reason]:
+        """Why requests gave no values."""
+        return {asked.reason for asked in self.done if asked.reason is not None}
+
+    @property
     def is_unanswered(self) -> bool:
         """The meter said nothing of its own, or fell silent on the way."""
-        silent = {Reason.NO_REPLY, Reason.WRONG_ADDRESS, Reason.MALFORMED}
-        return all(asked.reason not in {None, Reason.REFUSED, Reason.BUSY} for asked in self.done) or any(
-            asked.reason in silent for asked in self.done
-        )
+        is_mute = all(asked.reason not in {None, Reason.REFUSED, Reason.BUSY} for asked in self.done)
+        return is_mute or not self.reasons.isdisjoint(_SILENT)
 
     @property
     def is_later(self) -> bool:
         """The meter asked for time."""
-        return any(asked.reason is Reason.BUSY for asked in self.done)
+        return Reason.BUSY in self.reasons
 
     @property
     def at_s(self) -> float:
@@ -162,11 +171,11 @@ class PolledMeter:
                 waiting = [*ask.parts(), *waiting]
                 continue
             sweep.done.append(asked)
-            if asked.reason in {Reason.NO_REPLY, Reason.WRONG_ADDRESS, Reason.MALFORMED}:
-                if not line.is_numbered and not isinstance(error, Refused):
-                    distrust_s = max(_LEAST_DISTRUST_S, _DISTRUST_TIMEOUTS * line.timeout_s)
-                    sweep.trusted_again_s = asked.transaction.asked_s + distrust_s
-                break
+            if asked.reason in _SILENT and not line.is_numbered and not isinstance(error, Refused):
+                distrust_s = max(_LEAST_DISTRUST_S, _DISTRUST_TIMEOUTS * line.timeout_s)
+                sweep.trusted_again_s = asked.transaction.asked_s + distrust_s
+            if asked.reason not in {None, Reason.REFUSED, Reason.BUSY}:
+                break  # the rest would fail alike, at the neighbours' cost
         sweep.raws = self._raws(sweep)
         sweep.values, sweep.quality = decode.values(self.entries, sweep.raws)
         return sweep
@@ -248,8 +257,7 @@ class PolledMeter:
 
     def report(self, sweep: Sweep, faults: FaultSink) -> None:
         """Raises what this sweep proves and clears what it disproves."""
-        is_clean = not sweep.quality and all(asked.reason is None for asked in sweep.done)
-        if is_clean and not (self._raised or self._split or self._has_codes):
+        if sweep.is_clean and not (sweep.quality or self._raised or self._split or self._has_codes):
             return
         place = f"meter/{self.name}"
         found: dict[FaultCode, dict[str, object]] = {}
