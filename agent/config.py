@@ -20,6 +20,7 @@ from agent.form.judge import accepted, judged
 from agent.form.nodes import Document, Node, Steps, is_name, read_file, read_text, shown
 from agent.form.problems import FormErrors, Problem
 from agent.profiles import Drivers, Library
+from agent.quantities import QUANTITIES
 from agent.settings import (
     ClockSettings,
     Config,
@@ -145,15 +146,13 @@ class _Loader:
         for name, node in self._section("lines").items():
             path: Steps = ("lines", name)
             self._check_line(path, node)
+            for key in ("port", "tcp"):
+                place = _text_in(node, key)
+                if place and taken.setdefault(place, name) != name:
+                    self._document.complain((*path, key), "port-taken", value=place, other=taken[place])
             form = accepted(self._document, path, LineForm)
-            if form is None or (form.port is None) == (form.tcp is None):
-                continue
-            line = _line_settings(name, form)
-            if line.place in taken:
-                key = "port" if form.port is not None else "tcp"
-                self._document.complain((*path, key), "port-taken", value=line.place, other=taken[line.place])
-            taken.setdefault(line.place, name)
-            found[name], self._line_forms[name] = line, form
+            if form is not None and (form.port is None) != (form.tcp is None):
+                found[name], self._line_forms[name] = _line_settings(name, form), form
         return found
 
     def _check_line(self, path: Steps, node: Node) -> None:
@@ -174,26 +173,23 @@ class _Loader:
             complain((*path, "framing"), "framing-on-port")
 
     def _meters(self, lines: Mapping[str, LineSettings]) -> dict[str, MeterSettings]:
-        """The meters that stand, after noting what is wrong with their names and addresses."""
+        """The meters that stand, after noting what is wrong with their references and addresses.
+
+        The checks look at the file itself, so that another mistake in the same meter or line hides none of them.
+        """
         found: dict[str, MeterSettings] = {}
         taken: dict[tuple[str, str, str], str] = {}
-        for name in self._section("meters"):
+        for name, node in self._section("meters").items():
             path: Steps = ("meters", name)
             self._check_line_name(path)
             profile = self._profile((*path, "profile"))
+            if profile is None:
+                continue
+            self._check_quantities(path, node, profile)
+            self._check_address(path, node, profile, taken)
             form = accepted(self._document, path, MeterForm)
-            if profile is None or form is None:
-                continue
-            quantities = self._quantities(path, form, profile)
-            if form.line not in lines:
-                continue
-            meter = _meter_settings(name, form, self._line_forms[form.line], profile, quantities)
-            self._check_address((*path, "address"), meter, profile, lines[form.line])
-            key = (meter.line, profile.protocol, meter.address.lstrip("0"))
-            if key in taken:
-                self._document.complain((*path, "address"), "address-taken", value=meter.address, other=taken[key])
-            taken.setdefault(key, name)
-            found[name] = meter
+            if form is not None and form.line in lines:
+                found[name] = _meter_settings(name, form, self._line_forms[form.line], profile)
         return found
 
     def _check_line_name(self, path: Steps) -> None:
@@ -219,24 +215,28 @@ class _Loader:
                 self._profiles[name] = None
         return self._profiles[name]
 
-    def _quantities(self, path: Steps, form: MeterForm, profile: Profile) -> tuple[str, ...]:
-        """The quantities to read, in the profile's order."""
+    def _check_quantities(self, path: Steps, node: Node, profile: Profile) -> None:
         known = [entry.quantity for entry in profile.entries]
-        wanted = known if form.quantities is None else form.quantities
-        for index, quantity in enumerate(wanted):
-            if quantity not in known:
+        for index, quantity in enumerate(node.items("quantities")):
+            named = quantity.value
+            if isinstance(named, str) and named in QUANTITIES and named not in known:  # else its own model complains
                 self._document.complain_reference((*path, "quantities", index), "meter-quantity", known)
-        return tuple(quantity for quantity in known if quantity in wanted)
 
-    def _check_address(self, path: Steps, meter: MeterSettings, profile: Profile, line: LineSettings) -> None:
-        """Lets the protocol plan the reads, which tells whether the address and the profile can work there."""
-        driver = self._drivers[profile.protocol](framing=line.framing)
-        entries = [entry for entry in profile.entries if entry.quantity in meter.quantities]
+    def _check_address(self, path: Steps, node: Node, profile: Profile, taken: dict[tuple[str, str, str], str]) -> None:
+        """Lets the protocol plan the reads, which tells whether the address and the profile can work on that line."""
+        address, line = _text_in(node, "address"), _text_in(node, "line")
+        if not address or line not in self._section("lines"):
+            return
+        driver = self._drivers[profile.protocol](framing=_framing(self._section("lines")[line]))
         try:
-            driver.plan(meter.address, bundles(entries), profile.limits)
+            driver.plan(address, bundles(profile.entries), profile.limits)
         except SpecError as error:
-            where = path if error.key == "address" else (*path[:-1], "profile")
+            where = (*path, "address" if error.key == "address" else "profile")
             self._document.complain(where, error.code, **{"key": error.key, **error.arguments})
+        key = (line, profile.protocol, address.lstrip("0"))
+        other = taken.setdefault(key, str(path[-1]))
+        if other != path[-1]:
+            self._document.complain((*path, "address"), "address-taken", value=address, other=other)
 
     def _uplinks(self, models: UplinkModels) -> dict[str, Any]:
         """The settings of each uplink that stands."""
@@ -258,6 +258,18 @@ class _Loader:
         return found
 
 
+def _text_in(node: Node, key: str) -> str:
+    """The text under `key`; "" when there is none."""
+    found = node.entries().get(key)
+    return found.value if found is not None and isinstance(found.value, str) else ""
+
+
+def _framing(line: Node) -> str:
+    """How frames are made on a line, as far as the file tells."""
+    told = _text_in(line, "framing")
+    return told if told in {"rtu", "tcp"} else "tcp" if "tcp" in line.entries() else "rtu"
+
+
 def _line_settings(name: str, form: LineForm) -> LineSettings:
     return LineSettings(
         name=name,
@@ -274,9 +286,9 @@ def _line_settings(name: str, form: LineForm) -> LineSettings:
     )
 
 
-def _meter_settings(
-    name: str, form: MeterForm, line: LineForm, profile: Profile, quantities: tuple[str, ...]
-) -> MeterSettings:
+def _meter_settings(name: str, form: MeterForm, line: LineForm, profile: Profile) -> MeterSettings:
+    known = [entry.quantity for entry in profile.entries]
+    wanted = known if form.quantities is None else form.quantities
     return MeterSettings(
         name=name,
         line=form.line,
@@ -287,5 +299,5 @@ def _meter_settings(
         parity=form.parity or line.parity or profile.line.parity,
         stop_bits=form.stop_bits or line.stop_bits or profile.line.stop_bits,
         silence_ms=line.silence + profile.silence_ms,
-        quantities=quantities,
+        quantities=tuple(quantity for quantity in known if quantity in wanted),
     )

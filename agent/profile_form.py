@@ -92,6 +92,18 @@ class _Expected(Kind):
         return {"anyOf": [*NumberKind().schema()["anyOf"], {"type": "null"}, flags]}
 
 
+class _Limit(Kind):
+    """A number of registers, or a switch."""
+
+    def read(self, value: object) -> int:
+        if isinstance(value, int) and value >= 0:
+            return value
+        raise refusal("nothing") if value is None else refusal("limit", value=shown(value))
+
+    def schema(self) -> dict[str, Any]:
+        return {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "boolean"}]}
+
+
 class _Range(Kind):
     """`[low, high]`; null leaves one side open."""
 
@@ -217,6 +229,6 @@ class ProfileForm(Section):
     unconfirmed: TitleForm | None = None
     protocol: Text
     line: SerialForm = SerialForm()
-    limits: dict[str, Any] = Field(default_factory=dict)
+    limits: dict[str, Annotated[int, _Limit()]] = Field(default_factory=dict)
     items: list[ItemForm] = Field(min_length=1)
     tests: list[TestForm] = Field(default_factory=list)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import time
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from agent.config import copy_of, load, load_copy
 from agent.form.problems import FormErrors, Problem
@@ -283,3 +286,30 @@ def test_a_large_station_loads_in_a_moment(tmp_path: Path) -> None:
     lines = [f"  l{at}: {{port: /dev/ttyS{at}}}" for at in range(5)]
     text = "\n".join(["station: {id: a}", "lines:", *lines, "meters:", *meters])
     assert len(loaded(tmp_path, text).meters) == 250
+
+
+WORDS = [word for word in re.split(r"([\s{},:]+)", GOOD + SITE_PROFILE) if word.strip(" {},:\n")]
+NASTY = (
+    *("", "~", "{}", "[]", "{a: 1}", "[1, [2]]", "0", "-1", "1e99", "0x10", "010", "yes", "true", "2026-01-01", "\t"),
+    *("'", '"', "|", "*a", "&a b", "!x y", "<<", "a: b", "三号", "9" * 40, "x" * 300, "../../etc/passwd"),
+    *("station", "tcp", "flags", "sum", "codes", "times", "range", "expect"),
+)
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.data())
+def test_no_damaged_file_ends_in_anything_but_its_problems(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "damaged" / "agent.yaml"
+    (path.parent / "profiles").mkdir(parents=True, exist_ok=True)
+    texts = {path: GOOD.replace("tuf2000", "own"), path.parent / "profiles" / "own.yaml": SITE_PROFILE}
+    word = data.draw(st.sampled_from(WORDS))
+    nasty = data.draw(st.sampled_from(NASTY))
+    for file, text in texts.items():
+        file.write_text(text.replace(word, nasty, 1), encoding="utf-8")
+    try:
+        load(path, drivers=DRIVERS, uplink_settings=settings_models())
+    except FormErrors as errors:
+        told = list(problem_lines(Messages("en"), errors.problems))
+        assert told
