@@ -65,7 +65,8 @@ def _fields(topic: str, out: Messages) -> Iterator[str]:
     """Each configuration or profile key of that name: `poll`, `meters.main-flow.poll`, `line.baud`."""
     *path, name = topic.split(".")
     section = _SECTIONS.get(path[0], path[0]) if path else ""
-    for key in sorted(key for key in out.keys() if key.startswith("field.") and key.endswith(f".{name}")):  # noqa: SIM118
+    keys = [key for key in out.keys() if key.startswith("field.")]  # noqa: SIM118 - not a mapping
+    for key in sorted(key for key in keys if key.endswith(f".{name}")):
         where = key.split(".")[1]
         if where.startswith(section):
             head = f"{out.text(f'section.{where}')} · {name}"
