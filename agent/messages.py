@@ -146,6 +146,8 @@ def evidence_lines(messages: Messages, evidence: Mapping[str, object]) -> list[s
     for key, value in evidence.items():
         title = messages.text(f"evidence.{key}") if messages.has(f"evidence.{key}") else key
         text = page.spaced_hex(str(value)) if key.endswith("_hex") else str(value)
+        if messages.has(f"{key}.{value}"):  # a word of ours, such as `trouble`
+            text = messages.text(f"{key}.{value}")
         lines.append(f"{title} {text or messages.text('evidence.nothing')}")
     return lines
 

@@ -71,6 +71,7 @@ class Forwarder:
         self._refused_at: float | None = None  # when a message was refused, until one is accepted
         self._drain_until: float | None = None
         self._has_parked = True  # perhaps, from before this start
+        self._parked_at = clock.monotonic() - _HELD_S
         self._due = dict.fromkeys(("cursor", "held", "summary"), 0.0)
         self._state = "connecting"
         self._detail = ""
@@ -208,6 +209,7 @@ class Forwarder:
 
     def _park(self, number: int, reason: str) -> None:
         self._counts["parked"] += 1
+        self._has_parked, self._parked_at = True, self._clock.monotonic()
         self._store.park(self.name, number, reason)
         self._log.error("delivery.parked", number=number, reason=reason)
         self._faults.raised(FaultCode.UPLINK_PARKED, self._place, number=number, reason=reason)
@@ -283,12 +285,13 @@ class Forwarder:
             self._log.info("delivery.summarised", **self.snapshot())
 
     def _look_at_parked(self, reader: Rounds) -> None:
-        """Ends the Fault when the list, once seen with something on it, is empty; a row parked now is on disk later."""
-        if reader.parked(self.name):
-            self._has_parked = True
-        elif self._has_parked:
-            self._has_parked = False
+        """Ends the Fault when nothing is parked any more; what was parked a moment ago is not on disk yet."""
+        if self._clock.monotonic() - self._parked_at < _HELD_S:
+            return
+        is_parked = bool(reader.parked(self.name))
+        if self._has_parked and not is_parked:
             self._faults.cleared(FaultCode.UPLINK_PARKED, self._place)
+        self._has_parked = is_parked
 
     def _is_due(self, what: str, now: float, every_s: float) -> bool:
         if now < self._due[what]:

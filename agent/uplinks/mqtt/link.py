@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from paho.mqtt.properties import Properties
     from paho.mqtt.reasoncodes import ReasonCode
 
+_PROTOCOL_ERROR = 0x82  # as paho says it, which hides the CONNACK 1 of MQTT 3.1.1
 _USER_TIMEOUT_MS = 15_000  # tcp(7) TCP_USER_TIMEOUT: ends an idle dead connection sooner than the keepalive can
 _ABORT = struct.pack(
     "ii", 1, 0
@@ -206,6 +207,8 @@ class Link:
         if flags.is_disconnect_packet_from_server and is_failure(code.value):
             trouble = trouble_of(code.value, otherwise=Trouble.CLOSED)
             self._end = LinkError(trouble, f"DISCONNECT {code.value:#04x} {code}")
+        elif self.welcome is None and code.value == _PROTOCOL_ERROR:
+            self._end = LinkError(Trouble.PROTOCOL_REFUSED, str(code))  # or no MQTT at all
         elif "_ALERT_" in self._said and any(word in self._said for word in _REFUSED_OURS):
             self._end = LinkError(Trouble.TLS_CERTIFICATE_WANTED, self._said)
         else:
