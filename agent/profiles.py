@@ -108,8 +108,8 @@ def _driver(document: Document, drivers: Drivers) -> Driver | None:
 
 def _check_tests(document: Document) -> None:
     """What concerns a test as a whole: its frames, what it expects, where a captured one is from."""
-    items = [item.entries() for item in document.root.items("items")]
-    quantities = {item["quantity"].value for item in items if "quantity" in item}
+    items = document.root.items("items")
+    quantities = {shown(item.entries()["quantity"].value) for item in items if "quantity" in item.entries()}
     for index, node in enumerate(document.root.items("tests")):
         given = node.entries()
         path: Steps = ("tests", index)

@@ -37,6 +37,7 @@ from drivers.contract import (
 )
 from drivers.modbus_item import BIT_TABLES, ModbusItem, modbus_item
 from drivers.modbus_meter import answer_pdu, recalled, request_pdu_size
+from drivers.modbus_plan import end_of, grouped, limits_of, start_of
 from drivers.octets import crc16, has_sound_crc
 
 _REQUESTS: Mapping[str, type[ModbusPDU]] = {
@@ -49,7 +50,6 @@ EXCEPTION_BIT = 0x80  # application protocol 7: function code with its most sign
 EXCEPTION_SIZE = 5  # device, function, code, CRC
 MBAP_SIZE = 7  # TCP/IP 3.1.3: transaction, protocol, length, unit
 _MAX_MBAP_LENGTH = 254  # unit + PDU of at most 253 bytes (application protocol 4.1)
-_MAX_REGISTERS = 125  # application protocol 6.3
 _MAX_BITS = 2000  # application protocol 6.1
 _LAST_RTU_ADDRESS = 247  # serial line 2.2
 _LAST_TCP_UNIT = 255
@@ -134,10 +134,10 @@ class ModbusAsk:
         runs: list[list[tuple[ModbusItem, ...]]] = []
         end = -1
         for unit in self.units:
-            if _start(unit) > end or not runs:
+            if start_of(unit) > end or not runs:
                 runs.append([])
             runs[-1].append(unit)
-            end = max(end, _end(unit))
+            end = max(end, end_of(unit))
         if len(runs) == 1 and len(self.units) > 1:
             half = len(self.units) // 2
             runs = [list(self.units[:half]), list(self.units[half:])]
@@ -159,19 +159,11 @@ class ModbusAsk:
 
 
 def _ask(framing: str, address: int, units: tuple[tuple[ModbusItem, ...], ...], *, even: bool = False) -> ModbusAsk:
-    start = min(_start(unit) for unit in units)
-    end = max(_end(unit) for unit in units)
+    start = min(start_of(unit) for unit in units)
+    end = max(end_of(unit) for unit in units)
     if even:
         start, end = start - start % 2, end + end % 2
     return ModbusAsk(framing, address, units[0][0].table, start, end - start, units, even)
-
-
-def _start(unit: tuple[ModbusItem, ...]) -> int:
-    return min(item.register for item in unit)
-
-
-def _end(unit: tuple[ModbusItem, ...]) -> int:
-    return max(item.end for item in unit)
 
 
 class RtuExchange:
@@ -330,16 +322,17 @@ class ModbusDriver:
     ) -> tuple[ModbusAsk, ...]:
         """The cheapest reads that cover all bundles. Raises SpecError (address, or a bundle too wide for one read)."""
         unit = self._unit(address)
-        even = bool(limits.get("even", False))
+        limit = limits_of(limits)
         asks: list[ModbusAsk] = []
         for table in _REQUESTS:
             units = sorted(
-                {tuple(dict.fromkeys(b)) for b in bundles if b[0].table == table}, key=lambda u: (_start(u), _end(u))
+                {tuple(dict.fromkeys(b)) for b in bundles if b[0].table == table},
+                key=lambda u: (start_of(u), end_of(u)),
             )
-            most = _MAX_BITS if table in BIT_TABLES else int(limits.get("max_registers", _MAX_REGISTERS))
-            gap = int(limits.get("max_gap", most))
-            for group in self._grouped(units, most, gap):
-                ask = _ask(self._framing, unit, tuple(group), even=even)
+            most = _MAX_BITS if table in BIT_TABLES else limit.max_registers
+            gap = most if limit.max_gap is None else limit.max_gap
+            for group in grouped(units, cost=self._cost, most=most, gap=gap):
+                ask = _ask(self._framing, unit, tuple(group), even=limit.even)
                 if ask.size > most or {item.table for item in ask.items} != {table}:
                     raise SpecError("sum", "spec.too-wide", value=str(ask.size), limit=str(most))
                 asks.append(ask)
@@ -350,30 +343,6 @@ class ModbusDriver:
         if not (address.isascii() and address.isdigit() and low <= int(address) <= high):
             raise SpecError("address", "spec.address", value=address, limit=f"{low}…{high}")
         return int(address)
-
-    def _grouped(
-        self, units: Sequence[tuple[ModbusItem, ...]], most: int, gap: int
-    ) -> list[Sequence[tuple[ModbusItem, ...]]]:
-        """Cheapest cut of the sorted units into reads: best[n] is the least cost of the first n."""
-        best: list[tuple[float, int]] = [(0.0, 0)]
-        for last in range(1, len(units) + 1):
-            candidates: list[tuple[float, int]] = []
-            start, end = _start(units[last - 1]), 0
-            for first in range(last - 1, -1, -1):
-                if start - _end(units[first]) > gap and first < last - 1:
-                    break
-                start, end = min(start, _start(units[first])), max(end, _end(units[first]))
-                if end - start > most and first < last - 1:
-                    break
-                price = self._cost.request_s + self._cost.register_s * (end - start)
-                candidates.append((best[first][0] + price, first))
-            best.append(min(candidates))
-        groups: list[Sequence[tuple[ModbusItem, ...]]] = []
-        last = len(units)
-        while last:
-            groups.insert(0, units[best[last][1] : last])
-            last = best[last][1]
-        return groups
 
     def request_size(self, head: bytes) -> int | None:
         """Meter's side: length of the request that begins with `head`; None while it cannot be known."""

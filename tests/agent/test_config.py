@@ -252,6 +252,21 @@ meters:
     assert told == [("agent.yaml", 1, "unknown-key"), ("own.yaml", 8, "spec.register")]
 
 
+@pytest.mark.parametrize(
+    ("limits", "code"),
+    [
+        ("{max_register: 10}", "spec.unknown-key"),
+        ("{max_registers: 126}", "spec.choice"),
+        ("{max_registers: 1}", "spec.too-wide"),
+        ("{even: 1}", "spec.choice"),
+        ("{max_gap: false}", "spec.choice"),
+    ],
+)
+def test_limits_that_the_protocol_does_not_know_are_shown_at_the_meter(tmp_path: Path, limits: str, code: str) -> None:
+    own = SITE_PROFILE + f"limits: {limits}\n"
+    assert found(tmp_path, GOOD.replace("tuf2000", "own"), own=own) == [(6, "meters.flow.profile", code)]
+
+
 def test_a_sites_profile_goes_before_the_packaged_one_of_the_same_name(tmp_path: Path) -> None:
     own = SITE_PROFILE.replace("profile: own", "profile: tuf2000")
     assert loaded(tmp_path, GOOD, tuf2000=own).profiles["tuf2000"].source == "own manual"
