@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.clock import SystemClock
 from agent.faults import FaultCode
 from tests.forwarding import Rig, until
 from tests.mosquitto import Mosquitto, Subscriber, make_passwords
@@ -171,3 +172,20 @@ def test_a_stop_with_the_broker_away_ends_in_time_and_keeps_what_is_owed(tmp_pat
         assert time.monotonic() - began < 12
         assert rig.forwarder.snapshot()["backlog_rounds"] == 10
         broker.thaw()
+
+
+def test_rounds_of_a_boot_without_a_date_wait_for_it_and_later_ones_do_not(
+    tmp_path: Path, broker: Mosquitto, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("agent.forward.forwarder._HELD_S", 0.2)
+    clock = SystemClock("nobody")
+    with Subscriber(broker.port) as platform, Rig(tmp_path, broker.port, clock=clock) as rig:
+        rig.start()
+        until(lambda: rig.forwarder.snapshot()["state"] == "connected", 5, "connection")
+        rig.add(30)
+        until(lambda: rig.store.committed == 30, 5, "commit")
+        assert rig.forwarder.snapshot()["backlog_rounds"] == 30
+        assert not platform.rounds
+        rig.store.date_boot(clock.offset_ms, "manual")
+        rig.delivered()
+        until(lambda: set(platform.ids()) == rig.ids(), 5, "receipt")
