@@ -17,7 +17,7 @@ from agent.config_form import ConfigForm
 from agent.form.fields import Name
 from agent.form.reference import page_of, schema_of, sections_of
 from agent.messages import LANGUAGES, Messages, fault_page
-from agent.profile_form import ProfileForm
+from agent.profile_form import FactorForm, FlagForm, ItemForm, PartForm, ProfileForm
 from agent.uplinks.registry import settings_models
 from drivers.contract import SpecError
 from drivers.registry import DRIVERS
@@ -29,8 +29,15 @@ def config_schema() -> dict[str, Any]:
 
 
 def profile_schema() -> dict[str, Any]:
-    """The JSON Schema of a profile; the keys of its protocol are free."""
-    return schema_of(ProfileForm, [Messages(lang) for lang in LANGUAGES])
+    """The JSON Schema of a profile; the keys of its protocol are named, their values are the driver's to judge."""
+    languages = [Messages(lang) for lang in LANGUAGES]
+    schema = schema_of(ProfileForm, languages)
+    for protocol in DRIVERS:
+        for key in item_keys(protocol):
+            sentences = [f"{protocol}: {each.text(f'field.{protocol}-item.{key}')}" for each in languages]
+            for section in (ItemForm, PartForm, FactorForm, FlagForm):
+                schema["$defs"][section.__name__]["properties"].setdefault(key, {"description": "\n".join(sentences)})
+    return schema
 
 
 def documents() -> Mapping[str, str]:

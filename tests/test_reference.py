@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
+import jsonschema
 import pytest
 import yaml
 
@@ -16,6 +18,7 @@ from agent.documents import documents, item_keys
 from agent.form.reference import locale_name, sections_of
 from agent.messages import LANGUAGES, Messages
 from agent.profile_form import ProfileForm
+from agent.profiles import Library
 from agent.uplinks.registry import settings_models
 from drivers.registry import DRIVERS
 
@@ -58,6 +61,28 @@ def test_nothing_is_explained_that_is_not_there(lang: str) -> None:
     keys = {f"field.{locale_name(section)}.{name}" for section in sections for name in section.model_fields}
     keys |= {f"field.{protocol}-item.{key}" for protocol in DRIVERS for key in item_keys(protocol)}
     assert {key for key in Messages(lang).keys() if key.startswith("field.")} == keys  # noqa: SIM118
+
+
+def test_the_schema_for_editors_accepts_every_shipped_profile_and_refuses_wrong_ones() -> None:
+    schema = json.loads((ROOT / "config" / "profile.schema.json").read_text(encoding="utf-8"))
+    jsonschema.Draft202012Validator.check_schema(schema)
+    validator = jsonschema.Draft202012Validator(schema)
+    files = [*(ROOT / "config" / "profiles").glob("*.yaml"), ROOT / "config" / "profile.template.yaml"]
+    for file in files:
+        profile = json.loads(json.dumps(yaml.safe_load(file.read_text(encoding="utf-8"))))
+        assert list(validator.iter_errors(profile)) == [], file.name
+        assert list(validator.iter_errors({**profile, "itms": []}))
+        assert list(validator.iter_errors({**profile, "items": [{**profile["items"][0], "quantity": "water"}]}))
+
+
+@pytest.mark.parametrize(
+    "name", ["agent.example.yaml", *(f"profiles/{name}.yaml" for name in Library(drivers=DRIVERS).names())]
+)
+def test_what_is_shipped_names_its_schema_for_editors(name: str) -> None:
+    file = ROOT / "config" / name
+    found = re.match(r"# yaml-language-server: \$schema=(\S+)\n", file.read_text(encoding="utf-8"))
+    assert found
+    assert (file.parent / found[1]).is_file()
 
 
 def blocks(page: Path, language: str) -> list[str]:
