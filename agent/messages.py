@@ -119,17 +119,12 @@ def fault_page(messages: Messages) -> str:
     """The page of all faults, in Markdown."""
     lines = [f"# {messages.text('fault_page.title')}", "", messages.text("fault_page.intro"), ""]
     for code in FaultCode:
-        name = {"name": messages.text("fault_page.name")}
-        lines += [
-            f"## {code}",
-            "",
-            f"**{messages.text(f'fault.{code}.title')}.** {messages.text(f'fault.{code}.what')}",
-        ]
-        lines += ["", f"{messages.text('fault.likely')}:", ""]
-        lines += [f"{at}. {cause}" for at, cause in enumerate(messages.texts(f"fault.{code}.likely"), 1)]
-        lines += ["", f"{messages.text('fault.try')}:", ""]
-        lines += [f"    {command}" for command in messages.texts(f"fault.{code}.try", **name)]
-        lines.append("")
+        key, name = f"fault.{code}", messages.text("fault_page.name")
+        causes = [f"{at}. {cause}" for at, cause in enumerate(messages.texts(f"{key}.likely"), 1)]
+        commands = [f"    {command}" for command in messages.texts(f"{key}.try", name=name)]
+        lines += [f"## {code}", "", f"**{messages.text(f'{key}.title')}**", "", messages.text(f"{key}.what"), ""]
+        lines += [f"*{messages.text('fault.likely')}*", "", *causes, ""]
+        lines += [f"*{messages.text('fault.try')}*", "", *commands, ""]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -145,11 +140,28 @@ def evidence_lines(messages: Messages, evidence: Mapping[str, object]) -> list[s
     lines = []
     for key, value in evidence.items():
         title = messages.text(f"evidence.{key}") if messages.has(f"evidence.{key}") else key
-        text = page.spaced_hex(str(value)) if key.endswith("_hex") else str(value)
-        if messages.has(f"{key}.{value}"):  # a word of ours, such as `trouble`
-            text = messages.text(f"{key}.{value}")
-        lines.append(f"{title} {text or messages.text('evidence.nothing')}")
+        text = _evidence_value(messages, key, str(value))
+        if text or key.endswith("_hex"):  # that nothing was received is evidence, an empty remark is none
+            lines.append(f"{title} {text or messages.text('evidence.nothing')}")
     return lines
+
+
+def _evidence_value(messages: Messages, key: str, value: str) -> str:
+    if key.endswith("_hex"):
+        return page.spaced_hex(value)
+    if key == "quantity":
+        return messages.quantity(value)
+    return cause_text(messages, value) if key in {"trouble", "reason"} else value
+
+
+def cause_text(messages: Messages, cause: str) -> str:
+    """A cause as parts of the agent write it, a word in capitals and what the system said, with the word explained."""
+    word, _, rest = cause.partition(" ")
+    for family in ("trouble", "reason"):
+        if messages.has(f"{family}.{word}"):
+            explained = messages.text(f"{family}.{word}")
+            return f"{explained} ({rest})" if rest else explained
+    return cause
 
 
 def refusal_text(messages: Messages, code: str, arguments: Mapping[str, object]) -> str:

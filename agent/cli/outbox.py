@@ -12,7 +12,7 @@ from typing import Any
 from agent import page
 from agent.client import DEFAULT_CONFIG, Site, site_of
 from agent.control import ControlError, DaemonAwayError
-from agent.messages import Messages, refusal_text
+from agent.messages import Messages, cause_text, refusal_text
 from agent.store.reader import Reader
 
 HELP_KEY = "cli.verb.outbox"
@@ -172,7 +172,7 @@ def _parked_lines(name: str, parked: list[dict[str, Any]], out: Messages) -> lis
         return []
     lines = ["", out.text("outbox.parked", uplink=name, count=len(parked))]
     for row in parked[:_MOST_PARKED]:
-        lines += page.labelled(str(row["number"]), row["reason"], indent=2, column=14, width=out.width)
+        lines += page.labelled(str(row["number"]), cause_text(out, row["reason"]), indent=2, column=14, width=out.width)
     if len(parked) > _MOST_PARKED:
         lines.append(out.text("outbox.more", count=len(parked) - _MOST_PARKED))
     return [*lines, out.text("outbox.retry_advice", uplink=name)]

@@ -13,7 +13,7 @@ from typing import Any
 from agent import page
 from agent.client import DEFAULT_CONFIG, Site, site_of
 from agent.control import ControlError, DaemonAwayError
-from agent.messages import Messages, fault_text, refusal_text
+from agent.messages import Messages, cause_text, fault_text, refusal_text
 from agent.quantities import QUANTITIES, STATUS
 from agent.store.reader import Reader
 
@@ -101,7 +101,9 @@ def _details(parts: Mapping[str, Mapping[str, Any]], out: Messages) -> Iterator[
     """What the system said about a line or platform that is away; too long for a column."""
     for name, part in parts.items():
         if part["detail"]:
-            yield from page.labelled(f"{name}:", part["detail"], indent=2, column=4 + len(name), width=out.width)
+            yield from page.labelled(
+                f"{name}:", cause_text(out, part["detail"]), indent=2, column=4 + len(name), width=out.width
+            )
 
 
 def _line_row(name: str, line: Mapping[str, Any], out: Messages) -> list[object]:
