@@ -19,7 +19,9 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 
 PAGE_BYTES = 1024
-_WAL_BYTES = 8 << 20  # checkpoint when the log is this long; the largest size it keeps is twice that
+LOG_BYTES = 8 << 20
+"""The log is moved into the file when it is this long; checkpoints are a fifth of all bytes, so it is long."""
+
 _FRAME_BYTES = PAGE_BYTES + 24
 _BUSY_MS = 5000
 STEPS_A_BEAT = 100_000  # SQLite's own instructions: some milliseconds
@@ -37,7 +39,7 @@ class StoreHeldError(Exception):
         self.holder = holder
 
 
-class SchemaTooNewError(Exception):
+class SchemaTooNewError(OSError):
     """The file was written by a newer version, whose schema this one does not know."""
 
     def __init__(self, path: Path, found: int, known: int) -> None:
@@ -69,7 +71,7 @@ class Lock:
         os.close(self._fd)
 
 
-def connect(path: Path) -> sqlite3.Connection:
+def connect(path: Path, *, log_bytes: int = LOG_BYTES) -> sqlite3.Connection:
     """The writing connection, at the newest schema; creates the file where there is none.
 
     Raises sqlite3.DatabaseError for a damaged file, SchemaTooNewError, OSError.
@@ -82,8 +84,8 @@ def connect(path: Path) -> sqlite3.Connection:
         connection.execute(
             "PRAGMA secure_delete=OFF"
         )  # Debian's default writes zeros over freed pages: 18 % of all bytes
-        connection.execute(f"PRAGMA wal_autocheckpoint={_WAL_BYTES // _FRAME_BYTES}")
-        connection.execute(f"PRAGMA journal_size_limit={2 * _WAL_BYTES}")
+        connection.execute(f"PRAGMA wal_autocheckpoint={log_bytes // _FRAME_BYTES}")
+        connection.execute(f"PRAGMA journal_size_limit={2 * log_bytes}")
         connection.execute("PRAGMA temp_store=MEMORY")
         _migrate(connection, path)
     except BaseException:

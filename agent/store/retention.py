@@ -9,7 +9,6 @@ as ranges, in rows that only a deletion touches: numbers are never given twice, 
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,17 +17,15 @@ from pathlib import Path
 from agent.clock import Clock
 from agent.model import Ranges
 from agent.store import cursors
-from agent.store.database import PAGE_BYTES, side
+from agent.store.database import PAGE_BYTES
 from agent.store.dates import Dates
+from agent.store.reserve import Reserve
 
 BLOCK = 1000
 _AGE_EVERY_S = 60.0
 _SPARE_PAGES = 16  # what a commit needs beside its rows
-_LITTLE_BYTES = 128 << 10  # a smaller reserve is not worth a file
 _ALLOWED_BYTES = 1 << 20  # up to this the file may grow even at the floor: emptying it would not help the disk
 _ALLOWED_SHARE = 4  # as long as this many times as much is free
-_RESERVE_BYTES = 10 << 20  # a whole log must fit into the file when the disk is full
-_RESERVE_SHARE = 8  # and never more than this part of what is free
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,8 +43,7 @@ class Retention:
     """Decides and deletes; used by the thread that commits. Durations in seconds, sizes in bytes."""
 
     def __init__(self, path: Path, *, clock: Clock, keep_s: float, max_bytes: int, free_bytes: int) -> None:
-        self._directory = path.parent
-        self._reserve = side(path, ".reserve")
+        self.reserve = Reserve(path)
         self._clock = clock
         self._keep_ms = round(keep_s * 1000)
         self._max_bytes = max_bytes
@@ -55,8 +51,6 @@ class Retention:
         self._aged_s = clock.monotonic() - _AGE_EVERY_S
         self.deleted: Ranges = ()
         self.evicted = 0
-        self.at_floor = False
-        self._is_spent = False  # the reserve was needed: a small one does not come back
 
     def load(self, connection: sqlite3.Connection) -> None:
         """Takes up what was deleted from a file that was just opened."""
@@ -64,10 +58,9 @@ class Retention:
         self.deleted = cursors.loads(meta.get("deleted", "[]"))
         self.evicted = int(meta.get("evicted", "0"))
 
-    def free_bytes(self) -> int:
-        """What an unprivileged process may still write to the disk."""
-        disk = os.statvfs(self._directory)
-        return disk.f_bavail * disk.f_frsize
+    def is_at_floor(self) -> bool:
+        """Whether the file must not grow: less is free than shall stay free, or the disk was full and nearly is."""
+        return self.reserve.is_spent or self.reserve.free_bytes() < self.floor_bytes
 
     def stored(self, committed: int) -> int:
         """How many rounds the file holds."""
@@ -85,10 +78,9 @@ class Retention:
     ) -> Purge:
         """What to delete in the transaction that inserts `incoming` rows; `full`: the last one found no room."""
         size = max(BLOCK, 2 * incoming)
-        self.at_floor = full or self.free_bytes() < self.floor_bytes
         (pages,) = connection.execute("PRAGMA page_count").fetchone()
         (unused,) = connection.execute("PRAGMA freelist_count").fetchone()
-        if full or (self.at_floor and unused < self._need(pages - unused, committed, incoming)):
+        if full or (self.is_at_floor() and unused < self._need(pages - unused, committed, incoming)):
             settled = self._block(owed(), committed, size)
             if settled:
                 return Purge(ranges=settled, unsent=0)
@@ -117,32 +109,9 @@ class Retention:
         self.deleted = cursors.union(self.deleted, purge.ranges)
         self.evicted += purge.unsent
 
-    def spend_reserve(self) -> bool:
-        """Gives the reserve back to a full disk; false when it is already spent."""
-        self._is_spent = True
-        try:
-            self._reserve.unlink()
-        except FileNotFoundError:
-            return False
-        return True
-
-    def keep_reserve(self) -> None:
-        """Sets room aside for the day the disk is full; does nothing while it is there, or when that day has come."""
-        free_bytes = self.free_bytes()
-        size = min(_RESERVE_BYTES, free_bytes // _RESERVE_SHARE)
-        if self._reserve.exists() or size < (_RESERVE_BYTES if self._is_spent else _LITTLE_BYTES):
-            return
-        descriptor = os.open(self._reserve, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            os.posix_fallocate(descriptor, 0, size)
-        except OSError:  # no room for it after all: what is there is better than nothing
-            self._reserve.unlink()
-        finally:
-            os.close(descriptor)
-
     def _need(self, used_pages: int, committed: int, incoming: int) -> int:
         """Free pages with which this commit and the next one do not make the file grow; 0 while it is small."""
-        if used_pages * PAGE_BYTES < min(_ALLOWED_BYTES, self.free_bytes() // _ALLOWED_SHARE):
+        if used_pages * PAGE_BYTES < min(_ALLOWED_BYTES, self.reserve.free_bytes() // _ALLOWED_SHARE):
             return 0
         pages_per_row = used_pages / max(BLOCK, self.stored(committed))
         return _SPARE_PAGES + round(2 * incoming * pages_per_row)

@@ -41,14 +41,11 @@ _MANY = BOUND // 2  # commit without waiting for a pause, so that lines never me
 _LOOK_S = 0.01
 _IDLE_S = 0.2
 _ROOM_S = 1.0
+_CALM_S = 10.0  # STORE-SLOW ends when no line had to wait for so long
 _FIRST_RETRY_S, _LAST_RETRY_S = 0.1, 5.0
 _LAST_TRIES = 3  # at a stop, with a disk that refuses
 _PLACE = "store"
 _LAYOUT = "INSERT OR REPLACE INTO layout VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-
-
-def _no_beat() -> None:
-    """For callers whom nobody watches."""
 
 
 class Store:
@@ -71,13 +68,7 @@ class Store:
         self._log = log
         self._retention = Retention(path, clock=clock, keep_s=keep_s, max_bytes=max_bytes, free_bytes=free_bytes)
         self._writer = Writer(
-            path,
-            clock=clock,
-            log=log,
-            retention=self._retention,
-            faults=self.faults,
-            restate=self._restated,
-            beat=_no_beat,
+            path, clock=clock, log=log, retention=self._retention, faults=self.faults, restate=self._restated
         )
         self._queues = Queues(clock)
         self._counters = Counters(clock)
@@ -96,30 +87,34 @@ class Store:
         self._is_fresh = True  # no round was committed since the start: the first one waits for nobody
         self._is_redated = False
         self._kept: Batch | None = None  # its COMMIT has not returned yet
+        self._slow_s = clock.monotonic()  # when a line last had to wait
         self._polling: set[str] = set()
         self._work = threading.Event()  # something waits, after nothing did
         self._hurry = threading.Event()  # the queue is full
         self._room = threading.Event()
         self._subscribers: list[int] = []
 
-    def open(self, *, beat: Callable[[], None] = _no_beat) -> None:
+    def open(self, *, beat: Callable[[], None] | None = None) -> None:
         """Opens or creates the file and takes up where it ends; a sound file is not scanned.
 
         A damaged one is set aside and salvaged (Fault STORE-DAMAGED), which may take minutes and calls `beat`.
-        Raises StoreHeldError, SchemaTooNewError, OSError, sqlite3.OperationalError.
+        Raises StoreHeldError, and OSError (SchemaTooNewError too) when the place or the file cannot be used.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._held = Lock(side(self.path, ".lock"))
+        self._retention.reserve.keep()
         try:
             self._load_sound(beat)
             if not self._writer.is_new:
                 self.faults.cleared(FaultCode.STORE_DAMAGED, _PLACE)  # a person has seen to it, or at least restarted
+        except sqlite3.Error as error:
+            self._release()
+            raise OSError(f"{self.path}: {error}") from error
         except BaseException:
-            self.close()
+            self._release()
             raise
-        self._retention.keep_reserve()
 
-    def _load_sound(self, beat: Callable[[], None]) -> None:
+    def _load_sound(self, beat: Callable[[], None] | None) -> None:
         connection = self._writer.open(beat)
         try:
             self._load(connection)
@@ -153,6 +148,9 @@ class Store:
         """
         if self._writer.is_open:
             self.flush()
+        self._release()
+
+    def _release(self) -> None:
         self._writer.close()
         if self._held is not None:
             self._held.close()
@@ -182,6 +180,7 @@ class Store:
                     break
                 self._room.clear()
             self._hurry.set()
+            self._slow_s = self._clock.monotonic()
             if not is_slow:
                 is_slow = True
                 self.faults.raised(FaultCode.STORE_SLOW, _PLACE, waiting=BOUND, meter=layout.meter)
@@ -282,7 +281,7 @@ class Store:
             "path": str(self.path),
             "rounds": self._retention.stored(self._committed),
             "bytes": self._writer.bytes(),
-            "free_bytes": self._retention.free_bytes(),
+            "free_bytes": self._retention.reserve.free_bytes(),
             "committed": self._committed,
             "waiting": len(self._rounds),
             "evicted": self._retention.evicted,
@@ -335,7 +334,9 @@ class Store:
         waits.
         """
         is_retry = self._kept is not None
-        is_done = self.commit(every=True) and (not is_retry or self.commit(every=True))
+        is_done = self.commit(every=True)
+        if is_done and (is_retry or self.faults.has_news()):  # what came behind a kept batch; what this commit cleared
+            is_done = self.commit(every=True)
         if not is_done:
             self._log.error("store.flush_failed", waiting=len(self._rounds))
         return is_done
@@ -380,7 +381,7 @@ class Store:
         self._committed_s = self._clock.monotonic()
         for first, last in batch.purge.ranges if batch.purge.unsent else ():
             self._queues.evict(first, last)
-        if len(self._rounds) < _MANY:
+        if self._committed_s - self._slow_s >= _CALM_S:
             self.faults.cleared(FaultCode.STORE_SLOW, _PLACE)
         for descriptor in self._subscribers:
             with contextlib.suppress(BlockingIOError):  # it is full of commits nobody has read: it wakes all the same

@@ -60,13 +60,9 @@ class Writer:
         retention: Retention,
         faults: FaultLog,
         restate: Callable[[], list[Statement]],
-        beat: Callable[[], None],
     ) -> None:
-        """`restate` gives the statements that bring a salvaged file up to what this process knows.
-
-        `beat` is called during whatever may take long.
-        """
-        self.beat = beat
+        """`restate` gives the statements that bring a salvaged file up to what this process knows."""
+        self.beat: Callable[[], None] = lambda: None  # called during whatever may take long
         self.path = path
         self._clock = clock
         self._log = log
@@ -94,14 +90,17 @@ class Writer:
         if salvage.is_unfinished(self.path):
             salvage.finish(self.path, self._clock.now())
         try:
-            self._connection = connect(self.path)
+            self._connection = self._connect()
         except sqlite3.DatabaseError as error:
             if is_damage(error):
                 return self.replace(str(error))
-            if not self._retention.spend_reserve():
+            if not self._retention.reserve.spend():
                 raise
-            self._connection = connect(self.path)  # on a full disk not even the log's index finds room
+            self._connection = self._connect()  # on a full disk not even the log's index finds room
         return self._connection
+
+    def _connect(self) -> sqlite3.Connection:
+        return connect(self.path, log_bytes=self._retention.reserve.log_bytes())
 
     def close(self) -> None:
         """Closes; SQLite writes the log into the file when no reader has it open. Loses nothing that was committed."""
@@ -160,16 +159,16 @@ class Writer:
         if purge.unsent:
             evicted = self._retention.evicted
             self._faults.raised(FaultCode.STORE_EVICTED, _PLACE, rounds=evicted, first=first, last=last)
-        if self._retention.at_floor:
+        self._retention.reserve.keep()
+        if self._retention.is_at_floor():
             self._raise_full()
         else:
             self._faults.cleared(FaultCode.STORE_FULL, _PLACE)
             self._faults.cleared(FaultCode.STORE_EVICTED, _PLACE)
-            self._retention.keep_reserve()
         self._full_s = None
 
     def _raise_full(self) -> None:
-        free_bytes, floor_bytes = self._retention.free_bytes(), self._retention.floor_bytes
+        free_bytes, floor_bytes = self._retention.reserve.free_bytes(), self._retention.floor_bytes
         self._faults.raised(FaultCode.STORE_FULL, _PLACE, free_bytes=free_bytes, floor_bytes=floor_bytes)
 
     def recover(self, error: Exception) -> None:
@@ -179,7 +178,7 @@ class Writer:
         """
         if isinstance(error, sqlite3.Error) and primary_code(error) == sqlite3.SQLITE_FULL:
             self._raise_full()
-            if not self._retention.spend_reserve() and self._full_s is None:
+            if not self._retention.reserve.spend() and self._full_s is None:
                 self._full_s = self._clock.monotonic()
             self._checkpoint()
             return
@@ -215,7 +214,7 @@ class Writer:
         """
         self.close()
         salvaged = salvage.replace(self.path, least=self._committed, now=self._clock.now(), beat=self.beat)
-        self._connection = connect(self.path)
+        self._connection = self._connect()
         self.is_new = True
         proof = {"reason": reason, "aside": salvaged.aside.name, "salvaged_rounds": salvaged.rounds}
         self._faults.raised(FaultCode.STORE_DAMAGED, _PLACE, **proof)

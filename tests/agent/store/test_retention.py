@@ -1,7 +1,7 @@
 import pytest
 
 from agent.faults import FaultCode
-from agent.store import retention
+from agent.store import reserve
 from agent.store.cursors import subtract
 from tests.agent.store.conftest import DAY_S, fill, round_of
 from tests.fakes import START_MS, FakeClock
@@ -123,7 +123,7 @@ def test_rows_that_a_platform_waits_for_stay_even_when_the_file_is_too_large(sit
 def test_at_the_disk_floor_unsent_rows_go_oldest_first_and_are_counted(site, monkeypatch):
     store = site.open(free_bytes=500 << 20)
     free = [600 << 20]
-    monkeypatch.setattr(store._retention, "free_bytes", lambda: free[0])
+    monkeypatch.setattr(store._retention.reserve, "free_bytes", lambda: free[0])
     store.begin_cursor("cloud")
     fill(store, 40_000)
     store.keep_cursor("cloud", ((1, None),))
@@ -155,7 +155,7 @@ def test_at_the_disk_floor_unsent_rows_go_oldest_first_and_are_counted(site, mon
 
 def test_settled_rows_go_before_unsent_ones_at_the_floor(site, monkeypatch):
     store = site.open(free_bytes=500 << 20)
-    monkeypatch.setattr(store._retention, "free_bytes", lambda: 400 << 20)
+    monkeypatch.setattr(store._retention.reserve, "free_bytes", lambda: 400 << 20)
     store.begin_cursor("cloud")
     fill(store, 36_000)
     assert site.reader().counts().evicted == 0  # so small a file may grow, or it would always be empty on such a disk
@@ -209,6 +209,6 @@ def test_the_reserve_is_there_and_given_back_when_the_disk_is_full(site):
 
 @pytest.mark.parametrize("free_bytes", [0, 4 << 10])
 def test_no_reserve_is_made_where_there_is_no_room_for_it(site, monkeypatch, free_bytes):
-    monkeypatch.setattr(retention.Retention, "free_bytes", lambda _: free_bytes)
+    monkeypatch.setattr(reserve.Reserve, "free_bytes", lambda _: free_bytes)
     site.open()
     assert not site.path.with_name("qushui.db.reserve").exists()

@@ -165,6 +165,9 @@ def test_a_line_never_waits_for_the_disk_until_the_queue_is_full(site, monkeypat
     assert store.committed == 3 + BOUND
     assert beats
     assert site.events("fault.raised")[0]["code"] == FaultCode.STORE_SLOW
+    assert store.faults.open()
+    site.clock.advance(11)
+    fill(store, 1)
     assert not store.faults.open()
 
 

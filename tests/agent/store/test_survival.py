@@ -176,6 +176,45 @@ def test_a_failing_disk_is_survived_without_losing_a_round(site, rules, code):
     assert check(site, 300) == 300
 
 
+@contextlib.contextmanager
+def small_disk(site) -> Iterator[None]:
+    """3 MB in all: a file system where we may mount one, else SQLite's own limit, which says the same."""
+    if not can_mount():
+        yield
+        return
+    mount = site.path.parent / "small"
+    mount.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "none", str(mount)], check=True)
+    site.path = mount / "qushui.db"
+    try:
+        yield
+    finally:
+        site.close()
+        subprocess.run(["umount", str(mount)], check=True)
+
+
+def test_on_a_full_disk_the_newest_rounds_are_kept_and_what_was_given_up_is_counted(site):
+    with small_disk(site):
+        store = site.open()
+        store.begin_cursor("cloud")
+        if not can_mount():
+            store._writer._connection.execute("PRAGMA max_page_count=1500")
+        for number in range(1, 120_001):
+            store.append(round_of(number, boot_ms=number))
+            if number % 500 == 0:
+                while not store.commit():
+                    site.clock.advance(1)
+        rounds = site.rounds()
+        assert [each.number for each in rounds] == list(range(rounds[0].number, 120_001))
+        assert all(each.texts[0] == f"{each.number / 100:.2f}" for each in rounds)
+        assert len(rounds) > 20_000
+        counts = site.reader().counts()
+        assert counts.evicted == rounds[0].number - 1 > 0
+        assert {fault.code for fault in store.faults.open()} == {"STORE-FULL", "STORE-EVICTED"}
+        site.close()
+        assert site.open().committed == 120_000  # and the agent starts on such a disk
+
+
 def test_a_slow_card_does_not_slow_the_line(site):
     delay_s = 0.3
     site.open()
