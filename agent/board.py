@@ -103,9 +103,9 @@ def measure_line(make_driver: Callable[..., Driver], clock: Clock) -> tuple[Find
     meter = _PacedMeter(master, driver, ask, clock)
     line = Line(SerialPort(os.ttyname(slave)), clock=clock)
     answering = threading.Thread(target=meter.run, name="selftest:meter", daemon=True)
+    answering.start()
     try:
         line.open()
-        answering.start()
         delay = Delay()
         answered = sum(line.transact(ask.begin(at), _WIRE, delay).reply is not None for at in range(_EXCHANGES))
     finally:
@@ -224,8 +224,8 @@ class _PacedMeter:
             begin_s = heard_s + self._request_size * _WIRE.character_s + _TURNAROUND_S
             for at, byte in enumerate(self._reply, 1):
                 self._clock.pause(begin_s + at * _WIRE.character_s - self._clock.monotonic())
+                quiet_s = self._clock.monotonic()  # before the write: the line may answer it before we run again
                 os.write(self._descriptor, bytes([byte]))
-            quiet_s = self._clock.monotonic()
 
 
 def _latency_timer_ms(device: str) -> int:
