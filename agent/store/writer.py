@@ -216,7 +216,7 @@ class Writer:
         salvaged = salvage.replace(self.path, least=self._committed, now=self._clock.now(), beat=self.beat)
         self._connection = self._connect()
         self.is_new = True
-        proof = {"reason": reason, "aside": salvaged.aside.name, "salvaged_rounds": salvaged.rounds}
+        proof = {"reason": reason, "aside": salvaged.aside.name, "salvaged": salvaged.rounds}
         self._faults.raised(FaultCode.STORE_DAMAGED, _PLACE, **proof)
         self._log.error("store.damaged", **proof)
         return self._connection
