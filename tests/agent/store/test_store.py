@@ -4,6 +4,7 @@ import threading
 
 import pytest
 
+from agent.clock import SystemClock
 from agent.faults import FaultCode
 from agent.store import database
 from agent.store.database import SchemaTooNewError, StoreHeldError, _statements
@@ -419,3 +420,33 @@ def test_the_store_opens_without_reading_its_rows(site):
     store.append(round_of(1))
     store.commit()
     assert not [each for each in seen if each.startswith("SELECT") and "count(*)" in each]
+
+
+def test_many_lines_at_once_get_numbers_without_gaps_and_each_its_own_order(site):
+    store = site.open(clock=SystemClock("host"))
+    stop = threading.Event()
+    worker = threading.Thread(target=store.run, args=(stop, lambda: None))
+    worker.start()
+    given: dict[str, list[int]] = {f"meter-{line}": [] for line in range(8)}
+
+    def poll(meter):
+        layout = layout_of(meter)
+        for number in range(200):
+            store.begin_poll(meter)
+            given[meter].append(store.append(round_of(number, layout=layout)))
+            store.end_poll(meter)
+
+    lines = [threading.Thread(target=poll, args=(meter,)) for meter in given]
+    for line in lines:
+        line.start()
+    for line in lines:
+        line.join(60)
+    stop.set()
+    worker.join(60)
+    assert sorted(number for numbers in given.values() for number in numbers) == list(range(1, 1601))
+    rounds = site.rounds()
+    assert store.committed == len(rounds) == 1600
+    for meter, numbers in given.items():
+        mine = [each for each in rounds if each.layout.meter == meter]
+        assert [each.number for each in mine] == numbers
+        assert [each.texts[0] for each in mine] == [f"{number / 100:.2f}" for number in range(200)]
