@@ -72,7 +72,7 @@ class Forwarder:
         self._drain_until: float | None = None
         self._has_parked = True  # perhaps, from before this start
         self._parked_at = clock.monotonic() - _HELD_S
-        self._due = dict.fromkeys(("cursor", "held", "summary"), 0.0)
+        self._due = {"cursor": 0.0, "held": 0.0, "summary": clock.monotonic() + _SUMMARY_S}
         self._state = "connecting"
         self._detail = ""
         self._is_proved = False  # whether the present connection has shown that it works
@@ -157,13 +157,13 @@ class Forwarder:
             self._keep(reader)
 
     def _is_drained(self, session: Session, stop: threading.Event) -> bool:
-        """Whether to end after a stop: everything delivered, or no time left for it."""
+        """Whether to end after a stop: everything delivered, no time left for it, or nothing taken just now."""
         if not stop.is_set():
             return False
         now = self._clock.monotonic()
         if self._drain_until is None:
             self._drain_until = now + DRAIN_S
-        return now >= self._drain_until or session.is_done()
+        return now >= self._drain_until or self._refused_at is not None or session.is_done()
 
     def _settle(self, session: Session, receipt: Receipt) -> None:
         match receipt.outcome:

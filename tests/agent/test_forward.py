@@ -216,6 +216,17 @@ def test_a_refusal_that_concerns_us_waits_with_a_fault_and_loses_nothing():
     assert len(uplink.sent) < 30, "it must not hammer"
 
 
+def test_a_stop_does_not_wait_for_a_platform_that_refuses():
+    store, uplink = MemoryStore(), ScriptedUplink(lambda _batch: Outcome.RETRY)
+    store.add(5)
+    with running(store, uplink) as run:
+        until(lambda: run.forwarder.snapshot()["state"] == "refused", 5, "refusal")
+        run.stop.set()
+        run.thread.join(3)
+        assert not run.thread.is_alive()
+    assert store.owed() == 5
+
+
 def test_rounds_without_a_date_are_held_while_those_behind_them_go(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("agent.forward.forwarder._HELD_S", 0.1)
     store, uplink = MemoryStore(), ScriptedUplink(accept)

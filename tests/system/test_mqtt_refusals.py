@@ -5,13 +5,18 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from agent.clock import SystemClock
 from agent.faults import FaultCode
+from agent.uplinks.contract import Batch
+from agent.uplinks.mqtt.settings import MqttSettings
+from agent.uplinks.mqtt.uplink import MqttUplink
 from simulators.platforms.mqtt import MqttPlatform
-from tests.forwarding import Rig, until
+from tests.forwarding import STATION, Rig, stored, until
 
 PLACE = "uplink/cloud"
 
@@ -138,3 +143,29 @@ def test_a_round_larger_than_the_largest_packet_is_parked_and_said(tmp_path: Pat
             until(lambda: rig.forwarder.snapshot()["parked"] == 2, 5, "parked")
             evidence = rig.faults.open[FaultCode.UPLINK_PARKED, PLACE]
             assert str(evidence["reason"]).startswith("TOO_LARGE")
+
+
+def test_bytes_that_have_not_left_are_counted_in_the_library_and_in_the_kernel(tmp_path: Path):
+    settings = MqttSettings(url="mqtt://127.0.0.1:1", message_max="200kB").options()
+    with platform() as made:
+        settings = replace(settings, url=f"mqtt://127.0.0.1:{made.address[1]}")
+        uplink = MqttUplink("cloud", settings=settings, station=STATION, clock=SystemClock("host"))
+        uplink.open(3)
+        made.order({"read": "stall"})
+        handed = 0
+        for tag in range(100):
+            handed += uplink.send(Batch([stored(number) for number in range(1, 500)], [False] * 499), tag)
+        assert 0 < uplink.unsent() <= handed + 100 * 64
+        uplink.close()
+        assert uplink.unsent() == 0
+
+
+def test_a_broker_that_retains_nothing_is_not_asked_to(tmp_path: Path):
+    with platform() as made, Rig(tmp_path, made.address[1]) as rig:
+        made.order({"connect": "refuse", "code": 0x9A})
+        rig.add(1)
+        rig.start()
+        assert rig.trouble()["trouble"] == "REFUSED"
+        made.order({"connect": "accept"})
+        rig.delivered()
+        assert not rig.forwarder._uplink._may_retain
