@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import yaml
-
 from agent.clock import date_of
 from agent.control import call, socket_path
 
@@ -45,6 +43,8 @@ class Site:
 
 def site_of(config: Path) -> Site:
     """What the file says, as far as it can be read."""
+    import yaml  # noqa: PLC0415 - the daemon takes only the default path from this module
+
     try:
         loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
         document = yaml.load(config.read_text(encoding="utf-8"), Loader=loader)  # noqa: S506 - both are safe

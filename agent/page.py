@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from wcwidth import wcswidth
-
 WIDTH = 80
 """Columns of a page unless the terminal has fewer."""
 
@@ -20,6 +18,10 @@ _WIDE = 2
 
 def width_of(text: str) -> int:
     """The columns `text` takes; a control character counts one."""
+    if text.isascii() and text.isprintable():
+        return len(text)
+    from wcwidth import wcswidth  # noqa: PLC0415 - its tables take 7 MB, which a daemon that lays out nothing saves
+
     width: int = wcswidth(text)
     return width if width >= 0 else sum(max(1, wcswidth(character)) for character in text)
 

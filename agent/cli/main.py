@@ -12,9 +12,7 @@ Data go to stdout, advice to stderr.
 from __future__ import annotations
 
 import argparse
-import difflib
 import importlib
-import importlib.metadata
 import os
 import re
 import shutil
@@ -71,17 +69,18 @@ class VerbParser(argparse.ArgumentParser):
 
     def format_help(self) -> str:
         """The whole page of the verb."""
+        out = self._messages
         lines = [self.format_usage(), ""]
         if self.description:
-            lines += [*page.wrapped(self.description, self._messages.width), ""]
+            lines += [*page.wrapped(out.text(self.description), out.width), ""]
         for heading, actions in (
             ("cli.arguments", [action for action in self._actions if not action.option_strings]),
             ("cli.options", [action for action in self._actions if action.option_strings]),
         ):
             if actions:
-                lines += [self._messages.text(heading), *self._described(actions), ""]
-        if self.epilog:
-            lines += self.epilog.split("\n")
+                lines += [out.text(heading), *self._described(actions), ""]
+        if examples := out.texts(f"cli.example.{self.prog.removeprefix('qushui ')}"):
+            lines += [out.text("cli.examples"), *(f"  {example}" for example in examples)]
         return "\n".join(lines).rstrip() + "\n"
 
     def error(self, message: str) -> NoReturn:
@@ -157,25 +156,31 @@ def _dispatch(words: list[str], out: Messages) -> int:
         print(_overview(out))
         return 0 if words else _WRONG_INPUT
     if words[0] == "--version":
-        print(f"qushui {importlib.metadata.version('qushui')}")
+        from importlib.metadata import version  # noqa: PLC0415 - costs more than all of this module
+
+        print(f"qushui {version('qushui')}")
         return 0
     verb = words[0]
     if verb not in VERBS:
-        print(out.text("cli.wrong.verb", value=verb), file=sys.stderr)
-        for near in difflib.get_close_matches(verb, VERBS, n=1):
-            print(out.text("cli.did_you_mean", value=f"qushui {near}"), file=sys.stderr)
-        print(out.text("cli.see_overview"), file=sys.stderr)
+        _say_no_verb(verb, out)
         return _WRONG_INPUT
     module = importlib.import_module(f"agent.cli.{verb}")
     status: int = module.run(parser_of(verb, module, out).parse_args(words[1:]), out)
     return status
 
 
+def _say_no_verb(verb: str, out: Messages) -> None:
+    import difflib  # noqa: PLC0415 - only for the mistyped
+
+    print(out.text("cli.wrong.verb", value=verb), file=sys.stderr)
+    for near in difflib.get_close_matches(verb, VERBS, n=1):
+        print(out.text("cli.did_you_mean", value=f"qushui {near}"), file=sys.stderr)
+    print(out.text("cli.see_overview"), file=sys.stderr)
+
+
 def parser_of(verb: str, module: Any, out: Messages) -> VerbParser:
-    """The parser of a verb's module."""
-    examples = out.texts(f"cli.example.{verb}")
-    epilog = "\n".join([out.text("cli.examples"), *(f"  {example}" for example in examples)]) if examples else None
-    parser = VerbParser(messages=out, prog=f"qushui {verb}", description=out.text(module.HELP_KEY), epilog=epilog)
+    """The parser of a verb's module; its sentences are read when somebody asks for help."""
+    parser = VerbParser(messages=out, prog=f"qushui {verb}", description=module.HELP_KEY)
     module.add_arguments(parser)
     parser.add_argument("--lang", choices=LANGUAGES, help="cli.lang_option")
     return parser

@@ -144,6 +144,16 @@ def test_only_the_verb_that_is_asked_for_is_loaded() -> None:
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
 
 
+def test_the_daemon_carries_no_sentences_and_no_tables() -> None:
+    code = (
+        "import sys; from agent.cli import run; from agent.cli.main import parser_of;"
+        "from agent.messages import Messages;"
+        "parser_of('run', run, Messages('zh')).parse_args(['-c', 'x']);"
+        "assert not {'yaml', 'wcwidth', 'tabulate', 'pydantic', 'serial'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_data_and_advice_go_their_own_ways() -> None:
     ended = qushui("frame", "modbus-rtu", "01 03 00 00 00 02 C4 0B")
     assert (ended.returncode, ended.stderr) == (0, "")
