@@ -15,6 +15,7 @@ from agent.control import ControlError, DaemonAwayError
 from agent.messages import Messages, refusal_text
 
 HELP_KEY = "cli.verb.clock"
+_YEARS = range(2024, 2100)  # another one is a slip of the finger, and water would be booked under it
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,10 +52,12 @@ def run(arguments: argparse.Namespace, out: Messages) -> int:
 
 
 def moment_of(text: str, site: Site) -> datetime | None:
-    """The moment that `2026-11-21 08:00:00` (station's time) or ISO 8601 with an offset means; None for neither."""
+    """The moment that `2026-11-21 08:00:00` (station's time) or ISO 8601 with an offset means; None if neither."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
+        return None
+    if moment.year not in _YEARS:
         return None
     return moment if moment.tzinfo else moment.replace(tzinfo=site.timezone)
 

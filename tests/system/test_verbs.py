@@ -150,8 +150,9 @@ def test_the_clock_says_who_set_it(say: Say) -> None:
     assert json.loads(say("clock", "--json").out)["synced"] is True
 
 
-def test_a_time_that_is_none_is_wrong_input(say: Say) -> None:
-    said = say("clock", "set", "tomorrow")
+@pytest.mark.parametrize("time", ["tomorrow", "", "1970-01-01 08:00:00", "2206-11-21 08:00:00"])
+def test_a_time_that_is_none_is_wrong_input(say: Say, time: str) -> None:
+    said = say("clock", "set", time)
     assert (said.status, said.out) == (2, "")
 
 
