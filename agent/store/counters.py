@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from agent.clock import Clock
 from agent.model import Layout
 from agent.quantities import QUANTITIES
-from agent.store.packing import layout_of, unpack, unpack_quality
+from agent.store.packing import unpack, unpack_quality
 from agent.store.queues import Statement
 
 _EVERY_S = 3600.0
@@ -84,8 +84,3 @@ class Counters:
             if text is not None and name not in quality and name in QUANTITIES and QUANTITIES[name].counter:
                 texts[name] = text
                 self._changed.add(layout.meter)
-
-
-def layouts_of(connection: sqlite3.Connection) -> dict[int, Layout]:
-    """All layouts of a file by their id."""
-    return {row[0]: layout_of(row[1:]) for row in connection.execute("SELECT * FROM layout")}

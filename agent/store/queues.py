@@ -65,7 +65,8 @@ class Queues:
         with self._lock:
             queue = self._queues.get(name)
             if queue is None:
-                queue = self._queues[name] = _Queue(((first, None),), first, changed=True)
+                queue = self._queues[name] = _Queue(((first, None),), first)
+                self._statements.append((_KEEP, (name, cursors.dumps(queue.ranges), first)))
             queue.pending = []
             return queue.ranges
 

@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from agent.model import Layout, Ranges
-from agent.store import cursors
+from agent.store import cursors, layouts
 from agent.store.database import STEPS_A_BEAT, connect, connect_read_only, side
-from agent.store.packing import layout_of, unpack, unpack_quality
+from agent.store.packing import unpack, unpack_quality
 from agent.store.pages import Bytes, Pages, Row
 
 _BUILDING = ".salvaging"
@@ -101,8 +101,8 @@ def _fill(target: sqlite3.Connection, path: Path, least: int, beat: Callable[[],
         deleted = cursors.loads(_meta(source, "deleted") or "[]")
         for table in _TABLES:
             _copy(target, table, _rows(source, table))
-        layouts = _layouts(target)
-        _copy(target, "round", (row for row in _rows(source, "round") if _is_whole(row, layouts)))
+        known = layouts.read(target)
+        _copy(target, "round", (row for row in _rows(source, "round") if _is_whole(row, known)))
         target.execute("INSERT INTO meta VALUES ('evicted', ?)", (_meta(source, "evicted") or "0",))
     seen = _copy_pages(target, path, deleted, beat)
     top = max(least, seen, *(_first(target, query) or 0 for query in _NUMBERS), _top_of_queues(target))
@@ -145,12 +145,12 @@ def _copy_pages(target: sqlite3.Connection, path: Path, deleted: Ranges, beat: C
             table = _table_of(row)
             if table is not None and table != "round":
                 _copy(target, table, [(row[0], *row[2:])])
-        layouts = _layouts(target)
+        known = layouts.read(target)
         for row in pages.rows():
             if _table_of(row) == "round" and 0 < row[0] < _FARTHEST:
                 found = (row[0], *row[2:])
                 top = max(top, row[0])
-                if _is_whole(found, layouts) and not cursors.holds(deleted, row[0]):
+                if _is_whole(found, known) and not cursors.holds(deleted, row[0]):
                     _copy(target, "round", [found])
     return top
 
@@ -181,14 +181,10 @@ def _table_of(row: Row) -> str | None:
     return None
 
 
-def _layouts(connection: sqlite3.Connection) -> dict[int, Layout]:
-    return {row[0]: layout_of(row[1:]) for row in connection.execute("SELECT * FROM layout")}
-
-
-def _is_whole(row: Sequence[Any], layouts: Mapping[int, Layout]) -> bool:
+def _is_whole(row: Sequence[Any], known: Mapping[int, Layout]) -> bool:
     """Whether a round's layout is known and its values and reasons fit it: a torn page must not become a number."""
     number, layout_number, _, body, quality, _ = row
-    layout = layouts.get(layout_number)
+    layout = known.get(layout_number)
     if layout is None or number <= 0:
         return False
     texts = unpack(body)

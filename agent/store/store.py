@@ -20,12 +20,13 @@ from structlog.typing import FilteringBoundLogger
 
 from agent.clock import Clock
 from agent.faults import FaultCode
-from agent.model import Layout, Ranges, Round
+from agent.model import Ranges, Round
 from agent.store.calendar import Calendar
-from agent.store.counters import Counters, layouts_of
+from agent.store.counters import Counters
 from agent.store.database import Lock, is_damage, side
 from agent.store.faults import FaultLog
-from agent.store.packing import layout_row, pack, pack_quality, pack_raw
+from agent.store.layouts import Layouts
+from agent.store.packing import pack, pack_quality, pack_raw
 from agent.store.queues import Queues, Statement
 from agent.store.retention import Retention
 from agent.store.salvage import new_epoch
@@ -45,7 +46,6 @@ _CALM_S = 10.0  # STORE-SLOW ends when no line had to wait for so long
 _FIRST_RETRY_S, _LAST_RETRY_S = 0.1, 5.0
 _LAST_TRIES = 3  # at a stop, with a disk that refuses
 _PLACE = "store"
-_LAYOUT = "INSERT OR REPLACE INTO layout VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
 class Store:
@@ -77,7 +77,7 @@ class Store:
         self._disk = threading.Lock()  # the writer
         self._rounds: list[RoundRow] = []
         self._statements: list[Statement] = []
-        self._layouts: dict[Layout, int] = {}
+        self._layouts = Layouts()
         self._calendar = Calendar()
         self._next = 1
         self._owed_from: int | None = None
@@ -133,12 +133,11 @@ class Store:
         deleted = self._retention.deleted
         self._committed = max(last or 0, first - 1, deleted[-1][1] or 0 if deleted else 0)
         self._next = self._committed + 1
-        self._layouts = {layout: number for number, layout in layouts_of(connection).items()}
         self._statements = self._calendar.load(connection, self._clock.boot_id, self._next)
         row = connection.execute("SELECT value FROM meta WHERE name = 'owed_from'").fetchone()
         self._owed_from = int(row[0]) if row else None
         self._queues.load(connection, deleted)
-        self._counters.load(connection, {number: layout for layout, number in self._layouts.items()}, self._committed)
+        self._counters.load(connection, self._layouts.load(connection), self._committed)
         self.faults.load(connection)
 
     def close(self) -> None:
@@ -174,7 +173,9 @@ class Store:
                 if len(self._rounds) < BOUND:
                     number = self._next
                     self._next += 1
-                    self._rounds.append((number, self._layout_number(layout), polled.boot_ms, body, quality, raw))
+                    self._rounds.append(
+                        (number, self._layouts.number(layout, self._statements), polled.boot_ms, body, quality, raw)
+                    )
                     self._counters.note(layout, body, quality)
                     is_first = len(self._rounds) == 1
                     break
@@ -190,13 +191,6 @@ class Store:
         if is_first:
             self._first_s = self._clock.monotonic()
             self._work.set()
-        return number
-
-    def _layout_number(self, layout: Layout) -> int:
-        number = self._layouts.get(layout)
-        if number is None:
-            number = self._layouts[layout] = max(self._layouts.values(), default=0) + 1
-            self._statements.append((_LAYOUT, (number, *layout_row(layout))))
         return number
 
     def begin_poll(self, line: str) -> None:
@@ -236,16 +230,23 @@ class Store:
         self._subscribers.append(descriptor)
         return descriptor
 
+    def unsubscribe(self, descriptor: int) -> None:
+        """Closes what `subscribe` gave."""
+        self._subscribers.remove(descriptor)
+        os.close(descriptor)
+
     def begin_cursor(self, name: str, *, since_ms: int | None = None) -> Ranges:
         """The set `name` owes, as it was kept; a new uplink owes what follows from now on.
 
-        `since_ms` (UTC, since 1970): a new uplink owes what is stored from that date on. Rides on the next commit.
+        `since_ms` (UTC, since 1970): a new uplink owes what is stored from that date on. Rides on the commit of the
+        first round that it owes.
         """
-        first = self._next if self._owed_from is None else self._owed_from
+        stored = self._next if self._owed_from is None else self._owed_from
         if since_ms is not None and name not in self._queues.names():
             with self._disk:
-                first = min(first, self._writer.first_since(since_ms, self._calendar.dates, first))
-        return self._queues.begin(name, first)
+                stored = self._writer.first_since(since_ms, self._calendar.dates, stored)
+        with self._lock:  # no commit comes between the next number and the row that says who waits for it
+            return self._queues.begin(name, min(stored, self._next))
 
     def keep_cursor(self, uplink: str, ranges: Ranges) -> Ranges:
         """Keeps the set of unacknowledged numbers; gives it back with what changed behind the uplink's back.
@@ -392,5 +393,4 @@ class Store:
         with self._lock:
             self._queues.retake()
             self._counters.retake()
-            layouts = ((_LAYOUT, (number, *layout_row(layout))) for layout, number in self._layouts.items())
-            return [*layouts, *self._calendar.restated()]
+            return [*self._layouts.restated(), *self._calendar.restated()]
