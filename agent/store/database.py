@@ -26,8 +26,7 @@ _FRAME_BYTES = PAGE_BYTES + 24
 _BUSY_MS = 5000
 STEPS_A_BEAT = 100_000  # SQLite's own instructions: some milliseconds
 _PRIMARY = 0xFF  # SQLite's extended result codes carry the primary one in the low byte
-SIDES = ("", "-wal", "-shm")
-"""The suffixes of the files that together are one database."""
+_NOT_PERMITTED = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}
 
 
 class StoreHeldError(Exception):
@@ -107,7 +106,8 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     except sqlite3.OperationalError as error:
         connection.close()
-        if primary_code(error) != sqlite3.SQLITE_CANTOPEN or path.with_name(path.name + "-wal").exists():
+        log = side(path, "-wal")
+        if primary_code(error) not in _NOT_PERMITTED or (log.exists() and log.stat().st_size):
             raise
         return _opened(f"{uri}?mode=ro&immutable=1")
     except BaseException:

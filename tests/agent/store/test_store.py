@@ -1,6 +1,9 @@
+import contextlib
 import os
 import select
+import tempfile
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -9,7 +12,7 @@ from agent.faults import FaultCode
 from agent.store import database
 from agent.store.database import SchemaTooNewError, StoreHeldError, _statements
 from agent.store.store import BOUND, HOLD_S
-from tests.agent.store.conftest import DAY_S, LAYOUT, fill, layout_of, round_of
+from tests.agent.store.conftest import DAY_S, LAYOUT, Site, fill, layout_of, round_of
 from tests.fakes import START_MS, FakeClock
 
 
@@ -315,6 +318,33 @@ def test_counting_needs_no_scan(site):
 def test_a_reader_says_when_there_is_no_store_yet(site):
     with pytest.raises(FileNotFoundError):
         site.reader().committed()
+
+
+@contextlib.contextmanager
+def without_the_right_to_write(directory):
+    """As a technician who is not the service's user; root gives its rights up meanwhile."""
+    directory.chmod(0o555)
+    is_root = os.geteuid() == 0
+    if is_root:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if is_root:
+            os.seteuid(0)
+        directory.chmod(0o755)
+
+
+def test_a_person_who_may_not_write_can_read_beside_the_service_and_after_its_stop():
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as name:
+        site = Site(Path(name))
+        fill(site.open(), 10)
+        with without_the_right_to_write(site.path.parent):
+            assert site.reader().committed() == 10
+        site.close()
+        with without_the_right_to_write(site.path.parent):
+            assert site.reader().committed() == 10
+        site.close()
 
 
 # the last counters
