@@ -45,18 +45,38 @@ def labelled(label: str, text: str, *, indent: int, column: int, width: int) -> 
     return [(head + lines[0]).rstrip(), *(" " * column + line for line in lines[1:])]
 
 
-def table(rows: Iterable[Sequence[object]], headers: Sequence[str], *, right: Iterable[int] = ()) -> str:
-    """A table without rules, columns two blanks apart; those numbered in `right` are flush right."""
+def table(
+    rows: Iterable[Sequence[object]], headers: Sequence[str], *, right: Iterable[int] = (), width: int | None = None
+) -> str:
+    """A table without rules, columns two blanks apart; those numbered in `right` are flush right.
+
+    Where it is wider than `width` each row becomes a block of its own, as a phone held upright can show it.
+    """
     from tabulate import tabulate  # noqa: PLC0415 - a daemon that lays out no table does not pay for it
 
+    cells = [["" if cell is None else str(cell) for cell in row] for row in rows]
     aligned = set(right)
-    return tabulate(
-        [["" if cell is None else str(cell) for cell in row] for row in rows],
+    text = tabulate(
+        cells,
         headers=list(headers),
         tablefmt="plain",
         disable_numparse=True,
-        colalign=["right" if at in aligned else "left" for at in range(len(headers))],
+        colalign=["right" if at in aligned else "left" for at in range(len(headers))] if cells else None,
     )
+    lines = [line.rstrip() for line in text.split("\n")]
+    if width is not None and max(width_of(line) for line in lines) > width:
+        lines = [line for row in cells for line in _block(row, headers, width)]
+    return "\n".join(lines)
+
+
+def _block(row: Sequence[str], headers: Sequence[str], width: int) -> list[str]:
+    """One row of a table: its first cell, and below it the others that say something, each behind its header."""
+    column = 4 + max(width_of(header) for header in headers[1:])
+    lines = [row[0]] if row[0] else []
+    for header, cell in zip(headers[1:], row[1:], strict=True):
+        if cell:
+            lines += labelled(header, cell, indent=2, column=column, width=width)
+    return lines
 
 
 def spaced_hex(digits: str) -> str:

@@ -149,7 +149,7 @@ def _lines(told: dict[str, Any], site: Site, out: Messages) -> list[str]:
         state = out.text(f"uplink.state.{uplink['state']}") if "state" in uplink else ""
         rows.append([name, *(figures[column] for column in columns), state])
     headers = [out.text("outbox.column.uplink"), *(out.text(f"outbox.column.{column}") for column in columns), ""]
-    lines += ["", page.table(rows, headers, right=range(1, 1 + len(columns)))]
+    lines += ["", page.table(rows, headers, right=range(1, 1 + len(columns)), width=out.width)]
     for name, uplink in told["uplinks"].items():
         lines += _gap_lines(name, uplink, site, out)
         lines += _parked_lines(name, uplink["parked"], out)

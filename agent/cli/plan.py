@@ -105,7 +105,10 @@ def _lines(plan: Mapping[str, Any], out: Messages) -> list[str]:
             for meter, settings in own.items()
             for at, each in enumerate(settings["requests"])
         ]
-        lines += [f"{name}  {line['place']}", page.table(rows, list(out.texts("plan.columns")), right=(2, 3))]
+        lines += [
+            f"{name}  {line['place']}",
+            page.table(rows, out.texts("plan.columns"), right=(2, 3), width=out.width),
+        ]
         lines += [*page.wrapped(_verdict(line, out), out.width), ""]
     return [*lines, *page.wrapped(out.text("plan.assumed", turnaround_ms=round(1000 * TURNAROUND_S)), out.width)]
 

@@ -94,7 +94,7 @@ def _lines(told: Mapping[str, Any], site: Site, out: Messages) -> list[str]:
 
 
 def _section(name: str, rows: Sequence[Sequence[object]], out: Messages, *, right: Iterable[int]) -> list[str]:
-    return ["", page.table(rows, list(out.texts(f"status.{name}")), right=right)] if rows else []
+    return ["", page.table(rows, out.texts(f"status.{name}"), right=right, width=out.width)] if rows else []
 
 
 def _details(parts: Mapping[str, Mapping[str, Any]], out: Messages) -> Iterator[str]:

@@ -193,6 +193,15 @@ def test_a_word_wider_than_the_page_is_not_cut() -> None:
     assert page.wrapped("a /dev/serial/by-id/usb-FTDI-if00 b", 10) == ["a", "/dev/serial/by-id/usb-FTDI-if00", "b"]
 
 
+def test_a_table_too_wide_for_a_phone_becomes_blocks() -> None:
+    rows = [["main-flow", "rs485-1", "", "1234.56 m3"], ["side-flow", "rs485-1", "3", "-"]]
+    headers = ["表计", "总线", "跳过", "数值"]
+    assert page.table(rows, headers, width=80).count("\n") == 2
+    assert page.table(rows, headers, width=30).splitlines() == [
+        "main-flow", "  总线  rs485-1", "  数值  1234.56 m3", "side-flow", "  总线  rs485-1", "  跳过  3", "  数值  -",
+    ]  # fmt: skip
+
+
 def test_table_columns_line_up_under_chinese_headings() -> None:
     lines = page.table([["rs485-1", "12"], ["总线", "3"]], ["名称", "占用"], right=[1]).splitlines()
     assert {page.width_of(line) for line in lines} == {page.width_of(lines[0])}
