@@ -116,8 +116,8 @@ class Proxy:
         self._abort_all()
 
     def _abort_all(self) -> None:
-        for lane in self._lanes:
-            self._abort(lane.source)
+        for sock in {end for lane in self._lanes for end in (lane.source, lane.sink)}:
+            self._abort(sock)
         self._lanes.clear()
 
     @staticmethod
@@ -168,7 +168,7 @@ class Proxy:
                 far.connect(("127.0.0.1", self.target_port))
             except OSError:
                 self._abort(near)
-                far.close()
+                self._abort(far)
                 return
             for sock in (near, far):
                 sock.setblocking(False)
