@@ -1,4 +1,4 @@
-"""What flows along the line: layouts, rounds and stored rounds. Frozen; no behaviour beyond what follows from the fields."""
+"""What flows along the line: layouts, rounds and stored rounds. Frozen; no behaviour beyond what the fields say."""
 
 from __future__ import annotations
 

@@ -19,27 +19,29 @@ class Quantity:
 
 STATUS = "status"  # the only quantity whose value is a set of named flags
 
-FLAGS = MappingProxyType({  # flag: (zh, en)
-    "empty_pipe": ("空管", "pipe empty"),
-    "no_signal": ("无信号", "no signal"),
-    "low_signal": ("信号低", "low signal"),
-    "poor_signal": ("信号差", "poor signal"),
-    "meter_fault": ("表计故障", "meter fault"),
-    "high_alarm": ("上限报警", "high alarm"),
-    "low_alarm": ("下限报警", "low alarm"),
-    "excitation_fault": ("励磁故障", "excitation fault"),
-    "gain_adjusting": ("增益调整中", "gain adjusting"),
-    "output_over_range": ("输出超量程", "output over range"),
-    "input_over_range": ("输入超量程", "input over range"),
-    "memory_fault": ("存储器故障", "memory fault"),
-    "clock_fault": ("时钟故障", "clock fault"),
-    "temperature_fault": ("测温回路故障", "temperature circuit fault"),
-    "error_pending": ("有未处理故障", "error pending"),
-    "zero_adjusting": ("零点调整中", "zero adjusting"),
-    "totalizer_held": ("累计停止", "totalizer held"),
-    "battery_low": ("电池电压低", "battery low"),
-    "reverse_flow": ("反向流", "reverse flow"),
-})
+FLAGS = MappingProxyType(
+    {  # flag: (zh, en)
+        "empty_pipe": ("空管", "pipe empty"),
+        "no_signal": ("无信号", "no signal"),
+        "low_signal": ("信号低", "low signal"),
+        "poor_signal": ("信号差", "poor signal"),
+        "meter_fault": ("表计故障", "meter fault"),
+        "high_alarm": ("上限报警", "high alarm"),
+        "low_alarm": ("下限报警", "low alarm"),
+        "excitation_fault": ("励磁故障", "excitation fault"),
+        "gain_adjusting": ("增益调整中", "gain adjusting"),
+        "output_over_range": ("输出超量程", "output over range"),
+        "input_over_range": ("输入超量程", "input over range"),
+        "memory_fault": ("存储器故障", "memory fault"),
+        "clock_fault": ("时钟故障", "clock fault"),
+        "temperature_fault": ("测温回路故障", "temperature circuit fault"),
+        "error_pending": ("有未处理故障", "error pending"),
+        "zero_adjusting": ("零点调整中", "zero adjusting"),
+        "totalizer_held": ("累计停止", "totalizer held"),
+        "battery_low": ("电池电压低", "battery low"),
+        "reverse_flow": ("反向流", "reverse flow"),
+    }
+)
 
 _ALL = (
     Quantity(name="volume_forward", unit="m3", zh="正向累计水量", en="forward volume", counter=True),

@@ -6,7 +6,6 @@ then the cursors' commit. Each part is a worker of the supervisor.
 
 from __future__ import annotations
 
-import importlib.metadata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from agent.clock import SystemClock, date_of
 from agent.control import ControlError, ControlServer, socket_path
 from agent.faults import FaultCode, FaultSink
 from agent.forward.forwarder import Forwarder
-from agent.line.ports import LineDownError
+from agent.line.ports import LineDownError, LineHeldError
 from agent.model import Round, StoredRound
 from agent.poll import Poller
 from agent.qualify import Judge
@@ -196,9 +195,11 @@ class RunningStation:
         finally:
             reader.close()
         meters = {name: told for poller in list(self._pollers.values()) for name, told in poller.meters().items()}
+        from importlib.metadata import version  # noqa: PLC0415 - 2 MB that only a status needs
+
         return {
             "station": self.config.station.id,
-            "version": importlib.metadata.version("qushui"),
+            "version": version("qushui"),
             "clock": {
                 "now": self._clock.now().isoformat(timespec="milliseconds"),
                 "synced": self._clock.synced,
@@ -218,6 +219,8 @@ class RunningStation:
             raise ControlError("UNKNOWN_METER", meter=name, known=" ".join(self.config.meters))
         try:
             return self._pollers[meter.line].read(name)
+        except LineHeldError as error:
+            raise ControlError("LINE_HELD", line=meter.line, holder=error.holder, detail=error.detail) from error
         except LineDownError as error:
             raise ControlError("LINE_DOWN", line=meter.line, detail=error.detail) from error
         except TimeoutError as error:

@@ -18,7 +18,8 @@ ROWS = {
     "qualify": 2, "replay": 2, "config_form": 2, "uplinks.mqtt_wire": 2,
     "clock": 3, "board": 3, "retry": 3, "logs": 3, "line": 3, "store": 3,
     "poll": 4, "forward": 4, "control": 4, "uplinks.mqtt": 4,
-    "supervise": 5, "wiring": 5, "station": 5, "client": 5, "loading": 5, "direct": 5, "documents": 5, "daemon": 5, "uplinks.registry": 5,
+    "supervise": 5, "wiring": 5, "station": 5, "client": 5, "loading": 5, "direct": 5, "documents": 5,
+    "daemon": 5, "uplinks.registry": 5,
     "cli": 6,
 }  # fmt: skip
 PURE_ROWS = (1, 2)

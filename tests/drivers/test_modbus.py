@@ -1,4 +1,4 @@
-"""The Modbus driver against frames of real meters, the standard's own examples, and every deception clients let through."""
+"""The Modbus driver against frames of real meters, the standard's examples, and every deception clients let through."""
 
 from __future__ import annotations
 
