@@ -81,11 +81,7 @@ class Retention:
         (pages,) = connection.execute("PRAGMA page_count").fetchone()
         (unused,) = connection.execute("PRAGMA freelist_count").fetchone()
         if full or (self.is_at_floor() and unused < self._need(pages - unused, committed, incoming)):
-            settled = self._block(owed(), committed, size)
-            if settled:
-                return Purge(ranges=settled, unsent=0)
-            oldest = self._block((), committed, min(size, max(2 * incoming, self.stored(committed) // 2)))
-            return Purge(ranges=oldest, unsent=sum(last - first + 1 for first, last in oldest))
+            return self._make_room(owed(), committed, size, least=2 * incoming if full else 1)
         if (pages - unused) * PAGE_BYTES > self._max_bytes:
             return self._whole(self._block(owed(), committed, size))
         if self._clock.synced and self._clock.monotonic() - self._aged_s >= _AGE_EVERY_S:
@@ -116,6 +112,16 @@ class Retention:
         pages_per_row = used_pages / max(BLOCK, self.stored(committed))
         return _SPARE_PAGES + round(2 * incoming * pages_per_row)
 
+    def _make_room(self, owed: Ranges, committed: int, size: int, *, least: int) -> Purge:
+        """The oldest settled rows; where there are not `least` of them, also the oldest that a platform waits for."""
+        settled = self._block(owed, committed, size)
+        count = _rows(settled)
+        if count >= least:
+            return Purge(ranges=settled, unsent=0)
+        size = min(size, max(least, self.stored(committed) // 2)) - count
+        oldest = self._block(settled, committed, size)
+        return Purge(ranges=(*settled, *oldest), unsent=_rows(oldest))
+
     def _block(self, owed: Ranges, committed: int, size: int) -> tuple[tuple[int, int], ...]:
         """The oldest `size` stored numbers that are not owed, as ranges."""
         block: list[tuple[int, int]] = []
@@ -129,8 +135,7 @@ class Retention:
     @staticmethod
     def _whole(block: tuple[tuple[int, int], ...]) -> Purge:
         """The block, or nothing while it is too small to be worth its pages."""
-        rows = sum(last - first + 1 for first, last in block)
-        return Purge(ranges=block, unsent=0) if rows >= BLOCK else NOTHING
+        return Purge(ranges=block, unsent=0) if _rows(block) >= BLOCK else NOTHING
 
     def _is_old(self, connection: sqlite3.Connection, number: int, dates: Dates) -> bool:
         """Whether round `number` is past its age; one without a date is at least as old as the next that has one."""
@@ -143,3 +148,7 @@ class Retention:
                 row is not None and row[0] + offset_ms < self._clock.boot_ms() + self._clock.offset_ms - self._keep_ms
             )
         return False
+
+
+def _rows(block: tuple[tuple[int, int], ...]) -> int:
+    return sum(last - first + 1 for first, last in block)

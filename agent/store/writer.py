@@ -72,6 +72,7 @@ class Writer:
         self._connection: sqlite3.Connection | None = None
         self._full_s: float | None = None  # since when the disk has been full, with no reserve left
         self._suspect = False
+        self._broken = False
         self._committed = 0  # a salvaged file goes on above it
         self.is_new = False  # a salvaged file, not yet brought up to what this process knows
 
@@ -186,6 +187,7 @@ class Writer:
         self._faults.raised(FaultCode.STORE_WRITE_FAILED, _PLACE, error=str(error), sqlite=code)
         self.close()
         self._suspect = True
+        self._broken = isinstance(error, sqlite3.Error) and is_damage(error)
 
     def _checkpoint(self) -> None:
         """Moves the log into the file, so that its room is used again; what cannot be moved stays in the log."""
@@ -200,10 +202,10 @@ class Writer:
         self.close()
         connection = self.open()
         if self._suspect:
-            if not is_sound(connection, self.beat):
+            if self._broken or not is_sound(connection, self.beat):
                 connection = self.replace("quick_check")
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-            self._suspect = False
+            self._suspect = self._broken = False
         return connection
 
     def replace(self, reason: str) -> sqlite3.Connection:

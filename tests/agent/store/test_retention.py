@@ -193,6 +193,22 @@ def test_a_full_disk_takes_the_oldest_block_and_keeps_every_new_round(site):
     assert FaultCode.STORE_FULL in {keys["code"] for keys in site.events("fault.raised")}
 
 
+def test_a_few_settled_rows_do_not_keep_a_full_disk_full(site):
+    store = site.open()
+    store.begin_cursor("cloud")
+    fill(store, 3000)
+    store.keep_cursor("cloud", ((1, 10), (12, 20), (23, None)))
+    connection = store._writer._connection
+    (pages,) = connection.execute("PRAGMA page_count").fetchone()
+    connection.execute(f"PRAGMA max_page_count={pages}")
+    for number in range(3001, 4001):
+        store.append(round_of(number))
+        if number % 500 == 0:
+            commit_in_the_end(store)
+    assert site.numbers()[-1] == 4000
+    assert site.reader().counts().evicted >= 500
+
+
 def test_the_reserve_is_there_and_given_back_when_the_disk_is_full(site):
     store = site.open()
     reserve = site.path.with_name("qushui.db.reserve")
