@@ -18,12 +18,15 @@ from agent.clock import Clock
 from agent.faults import FaultCode, FaultSink
 from agent.line.line import Line
 from agent.line.meter import PolledMeter, Sweep
-from agent.line.patience import ProbeBudget, short_probe_s
+from agent.line.patience import short_probe_s
 from agent.line.ports import LineDownError, LineHeldError
+from agent.line.probing import Probing
 from agent.model import Round
 from agent.schedule import Turn
 
 _LONGEST_WAIT_S = 2.0  # so that the beat shows life
+_PROBE_LOOK_S = 0.05  # how often a failing meter that waits for budget or a pause is looked at
+_FOREVER_S = 3600.0  # the pause of a line on which nobody else is polled
 _FIRST_REOPEN_S, _LAST_REOPEN_S = 0.2, 5.0
 _UNANSWERED_TO_RECONNECT = 3  # a TCP connection on which nobody answers any more is made anew
 _OVERBOOKED_SLOTS = 3
@@ -53,6 +56,14 @@ class _Order:
     answer: Future[dict[str, Any]]
 
 
+@dataclass(frozen=True, slots=True)
+class _Ask:
+    """Whom to ask; `wait_s` is how long a failing meter is waited for, None: as its own delays tell."""
+
+    meter: PolledMeter
+    wait_s: float | None = None
+
+
 class Poller:
     """The life of one line."""
 
@@ -76,7 +87,8 @@ class Poller:
         self._faults = faults
         self._log = log.bind(line=name)
         self._stagger_ms = stagger_ms
-        self._budget = ProbeBudget()
+        self._probing = Probing()
+        self._is_overbooked = False
         self._orders: queue.SimpleQueue[_Order] = queue.SimpleQueue()
         self._wake = threading.Event()
         self._grid_ms = self._grid_offset_ms()
@@ -125,12 +137,12 @@ class Poller:
                 return self._reopen_at_s - now_s
             if not self._open():
                 return 0.0
-        meter = self._next(now_s)
-        if meter is None:
+        ask = self._next(now_s)
+        if ask is None:
             return self._pause_s(now_s)
         self._burst(True)
         try:
-            self._poll(meter)
+            self._poll(ask)
         except LineDownError as error:
             self._went_down(error)
         return 0.0
@@ -155,54 +167,70 @@ class Poller:
             for meter in self._meters.values():
                 meter.turn.shifted(self._now_ms())
 
-    def _next(self, now_s: float) -> PolledMeter | None:
+    def _next(self, now_s: float) -> _Ask | None:
+        """Whose turn it is: the living by their slots; a failing meter in a pause, or last on a full bus."""
         now_ms = self._now_ms()
-        living = [
+        due_s = {m.name: _due_s(m, now_s, now_ms) for m in self._meters.values() if not m.breaker.failures}
+        due = [self._meters[name] for name, left_s in due_s.items() if left_s <= 0]
+        if due:
+            self._probing.busy()
+        else:
+            self._probing.paused(now_s)
+        failing = self._failing(now_s, is_free=not due_s)
+        if failing is None:
+            self._probing.nobody()
+        elif due:
+            if self._probing.on_a_full_bus(now_s, oldest_turn_s=min(meter.asked_at_s for meter in due)):
+                return _Ask(failing, self._wanted_s(failing))
+        else:
+            pause_s = min(due_s.values(), default=_FOREVER_S)
+            wait_s = self._probing.wait_in_pause_s(now_s, wanted_s=self._wanted_s(failing), pause_s=pause_s)
+            return None if wait_s is None else _Ask(failing, wait_s)
+        if not due:
+            return None
+        return _Ask(min(due, key=lambda meter: (0 if meter.is_unfinished else meter.turn.due_ms, meter.asked_at_s)))
+
+    def _failing(self, now_s: float, *, is_free: bool) -> PolledMeter | None:
+        """The failing meter that waits longest to be asked. Probes need budget, unless the line `is_free` of others."""
+        can_pay = self._probing.budget.can_pay(now_s) or is_free
+        waiting = [
             meter
             for meter in self._meters.values()
-            if not meter.breaker.is_open
-            and (meter.is_unfinished or meter.turn.due_ms <= now_ms)
-            and meter.ready_at_s <= now_s
+            if meter.breaker.failures and _probe_s(meter) <= now_s and (can_pay or not meter.breaker.is_open)
         ]
-        probe = self._probe(now_s)
-        if living and (probe is None or any(meter.asked_at_s < probe.probe_at_s for meter in living)):
-            return min(living, key=lambda meter: (0 if meter.is_unfinished else meter.turn.due_ms, meter.asked_at_s))
-        return probe
+        return min(waiting, key=_probe_s, default=None)
 
-    def _probe(self, now_s: float) -> PolledMeter | None:
-        """The failing meter to be tried, if the budget allows. It waits until the living had their turn since."""
-        failing = [m for m in self._meters.values() if m.breaker.is_open and m.probe_at_s <= now_s]
-        if not failing or not self._budget.can_pay(now_s):
-            return None
-        return min(failing, key=lambda meter: meter.probe_at_s)
+    def _wanted_s(self, meter: PolledMeter) -> float:
+        """How long a failing meter should be waited for."""
+        if meter.breaker.is_open and meter.breaker.is_probe_short:
+            return short_probe_s(self._worst_s())
+        return max(self._line.timeout_s, meter.delay.timeout_s(self._line.timeout_s))
 
     def _pause_s(self, now_s: float) -> float:
         now_ms = self._now_ms()
         waits = [_LONGEST_WAIT_S]
         for meter in self._meters.values():
-            if meter.breaker.is_open:
-                waits.append(max(meter.probe_at_s - now_s, 0.05))
+            if meter.breaker.failures:
+                waits.append(max(_probe_s(meter) - now_s, _PROBE_LOOK_S))
             else:
-                due_s = 0.0 if meter.is_unfinished else (meter.turn.due_ms - now_ms) / 1000
-                waits.append(max(due_s, meter.ready_at_s - now_s))
+                waits.append(_due_s(meter, now_s, now_ms))
         return max(min(waits), 0.0005)
 
     # --- one poll
 
-    def _poll(self, meter: PolledMeter) -> None:
-        is_probe = meter.breaker.is_open
-        meter.asked_at_s = self._clock.monotonic()
-        if not meter.is_unfinished:
-            self._count_skips(meter)
-            meter.turn.taken(self._now_ms())
-        timeout_s = short_probe_s(self._worst_s()) if is_probe and meter.breaker.is_probe_short else None
-        if not is_probe and (meter.breaker.failures or meter.is_unfinished):
-            timeout_s = max(self._line.timeout_s, meter.delay.timeout_s(self._line.timeout_s))
-        began_s = self._clock.monotonic()
-        sweep = meter.sweep(self._line, timeout_s=timeout_s)
+    def _poll(self, ask: _Ask) -> None:
+        meter = ask.meter
+        is_failing = meter.breaker.failures > 0
+        meter.asked_at_s = began_s = self._clock.monotonic()
+        now_ms = self._now_ms()
+        if not meter.is_unfinished or meter.turn.due_ms <= now_ms:
+            if not is_failing:
+                self._note_lateness(meter, now_ms)
+            meter.turn.taken(now_ms)
+        sweep = meter.sweep(self._line, timeout_s=ask.wait_s)
         cost_s = self._clock.monotonic() - began_s
-        if is_probe:
-            self._budget.pay(cost_s)
+        if is_failing:
+            self._probing.spent(cost_s)
         self._judge(meter, sweep, cost_s)
 
     def _worst_s(self) -> float:
@@ -227,23 +255,24 @@ class Poller:
 
     def _book_unanswered(self, meter: PolledMeter, sweep: Sweep, cost_s: float) -> None:
         meter.ready_at_s = sweep.trusted_again_s
-        meter.breaker.failed(self._clock.monotonic(), cost_s)
+        meter.breaker.failed(self._clock.monotonic(), cost_s, is_known=meter.delay.least_s is not None)
         meter.probe_at_s = max(meter.breaker.probe_at_s, sweep.trusted_again_s)
         self._unanswered += 1
         if not self._line.is_serial and self._unanswered % _UNANSWERED_TO_RECONNECT == 0:
             self._line.close()
 
-    def _count_skips(self, meter: PolledMeter) -> None:
-        late_ms = self._now_ms() - meter.turn.due_ms
+    def _note_lateness(self, meter: PolledMeter, now_ms: int) -> None:
+        """Says once when a line cannot keep its periods, and takes it back when all turns come in time again."""
+        late_ms = now_ms - meter.turn.due_ms
         meter.late(late_ms)
+        place = f"line/{self.name}"
         if meter.is_overbooked(_OVERBOOKED_SLOTS):
-            self._faults.raised(
-                FaultCode.LINE_OVERBOOKED,
-                f"line/{self.name}",
-                meter=meter.name,
-                period_ms=meter.period_ms,
-                late_ms=late_ms,
-            )
+            self._is_overbooked = True
+            evidence = {"meter": meter.name, "period_ms": meter.period_ms, "late_ms": late_ms}
+            self._faults.raised(FaultCode.LINE_OVERBOOKED, place, **evidence)
+        elif self._is_overbooked and not any(each.is_late for each in self._meters.values()):
+            self._is_overbooked = False
+            self._faults.cleared(FaultCode.LINE_OVERBOOKED, place)
 
     # --- the port
 
@@ -305,6 +334,17 @@ class Poller:
     def meters(self) -> dict[str, dict[str, Any]]:
         """The line's meters as `status` shows them, without their last round (the store has that)."""
         return {name: {"line": self.name, **meter.snapshot()} for name, meter in self._meters.items()}
+
+
+def _due_s(meter: PolledMeter, now_s: float, now_ms: int) -> float:
+    """Seconds until a living meter may be polled; not above 0 when it is due."""
+    left_s = 0.0 if meter.is_unfinished else (meter.turn.due_ms - now_ms) / 1000
+    return max(left_s, meter.ready_at_s - now_s)
+
+
+def _probe_s(meter: PolledMeter) -> float:
+    """When a failing meter may be asked again, monotonic."""
+    return max(meter.probe_at_s, meter.ready_at_s)
 
 
 def read_now(line_name: str, line: Line, meter: PolledMeter, clock: Clock) -> dict[str, Any]:

@@ -20,6 +20,7 @@ TEN = tuple(range(10))
 GAPS = (0, 1, 2, 3, 10, 11, 12, 20, 21, 22)
 GAP_RUNS = ((0, 4), (10, 3), (20, 3))
 WARM_UP_S = 2.0
+EARLY_S = 0.002  # dates are whole milliseconds: a poll may begin that much before its slot
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,8 +220,8 @@ def slots(
     offset_s = wall_offset_s()
     by_slot: dict[int, list[float]] = {}
     for one in served:
-        wall_s = one.at_s + offset_s
-        by_slot.setdefault(int(wall_s // period_s), []).append(wall_s % period_s)
+        wall_s = one.at_s + offset_s + EARLY_S
+        by_slot.setdefault(int(wall_s // period_s), []).append(wall_s % period_s - EARLY_S)
     first, last = int((since_s + offset_s) // period_s) + 1, int((until_s + offset_s) // period_s) - 1
     missed, lateness_ms = 0, []
     for slot in range(first, last + 1):

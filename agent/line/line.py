@@ -141,7 +141,7 @@ class Line:
         asked_s = self._clock.monotonic() + len(exchange.request) * character_s
         self._port.write(exchange.request)
         wait_s = delay.timeout_s(self.timeout_s) if timeout_s is None else timeout_s
-        hearing = _Hearing(exchange, skip=exchange.request if self._echo else b"")
+        hearing = _Hearing(exchange, skip=exchange.request if self._echo else b"", character_s=character_s)
         error: WireError | None = None
         try:
             self._hear(hearing, asked_s + wait_s, character_s)
@@ -193,9 +193,10 @@ class Line:
 class _Hearing:
     """Collects what is heard for one exchange: drops the echo, notes the first byte, feeds the exchange."""
 
-    def __init__(self, exchange: Exchange, skip: bytes) -> None:
+    def __init__(self, exchange: Exchange, skip: bytes, character_s: float) -> None:
         self._exchange = exchange
         self._skip = skip
+        self._character_s = character_s
         self._fed = 0
         self.heard = bytearray()
         self.first_s = 0.0
@@ -215,7 +216,8 @@ class _Hearing:
             self._skip = b""
         if not data:
             return False
-        self.first_s = self.first_s or now_s
+        # What an adapter hands over in one piece was on the wire one character after the other.
+        self.first_s = self.first_s or now_s - (len(data) - 1) * self._character_s
         self._fed += len(data)
         reply = self._exchange.receive(data)
         if isinstance(reply, NeedData):

@@ -211,6 +211,11 @@ class PolledMeter:
         """Takes note of how late its turn came."""
         self._late_slots = self._late_slots + 1 if late_ms >= self.period_ms else 0
 
+    @property
+    def is_late(self) -> bool:
+        """Its last turn came a whole period late."""
+        return self._late_slots > 0
+
     def is_overbooked(self, slots: int) -> bool:
         """Exactly at the `slots`-th turn in a row that came a whole period late."""
         return self._late_slots == slots

@@ -17,6 +17,7 @@ _PROBE_COSTS = 10.0  # first probe after ten times what a failed poll costs, the
 _LONGEST_PROBE_S = 60.0
 _BUDGET_SHARE = 0.05
 _BUDGET_MOST_S = 2.0
+_BUDGET_DEBT_S = 1.0  # second tries are made without asking the budget: many at once must not stop all probes
 _SHORT_PROBE_LEAST_S = 0.2
 _SHORT_PROBE_FACTOR = 4.0
 _PROBE_CYCLE = 5  # of five probes three are short
@@ -64,9 +65,9 @@ class Breaker:
         """Whether the next probe waits only as long as this line's meters usually take."""
         return self._probes % _PROBE_CYCLE not in {0, 3}
 
-    def failed(self, now_s: float, cost_s: float) -> None:
-        """A poll that cost `cost_s` of line time got no answer."""
-        self.failures += 1
+    def failed(self, now_s: float, cost_s: float, *, is_known: bool = True) -> None:
+        """A poll that cost `cost_s` of line time got no answer. A meter that never gave one gets no second try."""
+        self.failures += 1 if is_known else _FAILURES_TO_OPEN
         if self.is_open:
             self._pause_s = min(_LONGEST_PROBE_S, 2 * self._pause_s or _PROBE_COSTS * cost_s)
             self._probes += 1
@@ -102,4 +103,4 @@ class ProbeBudget:
 
     def pay(self, cost_s: float) -> None:
         """Books what a probe took; the bucket may go below zero and then recovers."""
-        self.saved_s -= cost_s
+        self.saved_s = max(-_BUDGET_DEBT_S, self.saved_s - cost_s)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,14 @@ def main() -> None:
     def subscribed(*_: Any) -> None:
         path.with_suffix(".ready").touch()
 
+    seen: deque[bytes] = deque(maxlen=1000)  # a stopped broker hands out again what we had not acknowledged to it
+
     with path.open("ab", buffering=0) as file:
 
         def received(_client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
+            if message.dup and message.payload in seen:
+                return
+            seen.append(message.payload)
             payload = message.payload.replace(b"\n", b" ")
             file.write(b"%d %s %s\n" % (time.monotonic_ns(), message.topic.encode(), payload))
 

@@ -93,6 +93,8 @@ class Process:
                 self.child.wait(within_s)
             except subprocess.TimeoutExpired:
                 self.kill()
+        if self.child.stdin is not None:
+            self.child.stdin.close()
         return self.child.returncode
 
     def kill(self) -> None:

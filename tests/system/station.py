@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import signal
+import sqlite3
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -220,11 +221,13 @@ class Site:
         return compare(stored, came)
 
     def committed(self) -> int:
-        """The highest committed round number."""
+        """The highest committed round number; 0 while the database is being made."""
         if not self.database.exists():
             return 0
         reader = Reader(self.database)
         try:
             return reader.committed()
+        except sqlite3.OperationalError:  # the first start: no table yet
+            return 0
         finally:
             reader.close()
