@@ -51,7 +51,7 @@ class Fault:
 
 
 class FaultSink(Protocol):
-    """Where faults are raised and cleared. Raising an open one again only counts it; clearing a closed one does nothing."""
+    """Where faults are raised and cleared. Raising an open one again counts it; clearing a closed one does nothing."""
 
     def raised(self, code: FaultCode, place: str, **evidence: object) -> None:
         """The condition holds at `place`."""
