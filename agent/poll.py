@@ -88,7 +88,7 @@ class Poller:
         self._log = log.bind(line=name)
         self._stagger_ms = stagger_ms
         self._probing = Probing()
-        self._is_overbooked = False
+        self._is_overbooked = True  # may have been said by an earlier run: the first turns tell
         self._orders: queue.SimpleQueue[_Order] = queue.SimpleQueue()
         self._wake = threading.Event()
         self._grid_ms = self._grid_offset_ms()

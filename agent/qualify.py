@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import replace
 from decimal import Decimal
 
@@ -47,6 +47,9 @@ def qualify(entries: Sequence[Entry], found: Round, baseline: Baseline) -> tuple
     return replace(found, quality=quality), after
 
 
+_EVERY = frozenset(_FAULTS.values())
+
+
 class Judge:
     """Keeps the baselines of all meters and raises what the rules find. A meter's rounds come from one thread."""
 
@@ -56,7 +59,7 @@ class Judge:
         self._baseline = baseline
         self._entries: dict[tuple[str, str], Sequence[Entry]] = {}
         self._baselines: dict[str, Baseline] = {}
-        self._raised: dict[str, set[FaultCode]] = {}
+        self._raised: dict[str, Set[FaultCode]] = {}
 
     def knows(self, meter: str, version: str, entries: Sequence[Entry]) -> None:
         """From now on rounds of `meter` under profile `version` are judged by `entries`."""
@@ -72,7 +75,7 @@ class Judge:
             stored = self._baseline(meter)
             self._baselines[meter] = {quantity: Decimal(text) for quantity, text in stored.items()}
         judged, self._baselines[meter] = qualify(entries, found, self._baselines[meter])
-        if judged is not found or self._raised.get(meter):
+        if judged is not found or self._raised.get(meter, _EVERY):
             self._report(judged, meter)
         return judged
 
@@ -87,6 +90,7 @@ class Judge:
                     held.setdefault(_FAULTS[reason], {"quantity": quantity, "value": value, "last": last})
         for code, evidence in held.items():
             self._faults.raised(code, place, **evidence)
-        for code in self._raised.get(meter, set()) - set(held):
+        # What an earlier run left open is disproved, or found again, by the first round.
+        for code in self._raised.get(meter, _EVERY) - set(held):
             self._faults.cleared(code, place)
         self._raised[meter] = set(held)

@@ -67,6 +67,7 @@ class RunningStation:
 
     def start(self) -> None:
         """Starts every part. Forwarders are made first: what is on disk by then may have been delivered before."""
+        self._forget_faults()
         for name in self.config.uplinks:
             self._make_forwarder(name)
         self._supervisor.start("store", self._store.run, slack_s=_DISK_SLACK_S)
@@ -102,6 +103,7 @@ class RunningStation:
         before, self.config = self.config, config
         stopping = [name for name in before.lines if _line_of(before, name) != _line_of(config, name)]
         self._stop_lines(stopping)
+        self._forget_faults()
         is_other_station = before.station != config.station
         for name in list(self._forwarders):
             if is_other_station or before.uplinks.get(name) != config.uplinks.get(name):
@@ -115,6 +117,19 @@ class RunningStation:
         for name in config.lines:
             if name not in self._pollers:
                 self._start_line(name)
+
+    def _forget_faults(self) -> None:
+        """Ends the faults of places that are configured no longer: nobody else would."""
+        known = {
+            "meter": self.config.meters,
+            "line": self.config.lines,
+            "uplink": self.config.uplinks,
+            "thread": (),  # a new process has new threads
+        }
+        for fault in self._store.faults.open():
+            kind, _, name = fault.place.partition("/")
+            if kind in known and name not in known[kind]:
+                self.faults.cleared(FaultCode(fault.code), fault.place)
 
     def watch(self) -> bool:
         """Once a second: follows the clock, restarts what failed; true while everything beats."""

@@ -110,6 +110,8 @@ class Forwarder:
             self._uplink.close()
             self._lanes.amend(self._store.keep_cursor(self.name, self._lanes.owed))
             reader.close()
+            if stop.is_set():  # else a restart of this thread goes on with it
+                self._store.unsubscribe(self._commits)
 
     # one connection
 

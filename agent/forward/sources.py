@@ -35,6 +35,10 @@ class Queue(Protocol):
         """An eventfd that is written after each commit."""
         ...
 
+    def unsubscribe(self, descriptor: int) -> None:
+        """Ends a subscription and closes its eventfd."""
+        ...
+
     def begin_cursor(self, uplink: str) -> Ranges:
         """The set last kept for this uplink; a new one owes the rounds to come."""
         ...

@@ -46,6 +46,7 @@ _FAULTS = {
     Reason.REFUSED: FaultCode.METER_REFUSED,
     Reason.BUSY: FaultCode.METER_BUSY,
 }
+_OTHER_FAULTS = (FaultCode.METER_VALUE_MISSING, FaultCode.METER_SETTING_CHANGED, FaultCode.METER_READ_SPLIT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +138,7 @@ class PolledMeter:
         self._codes: dict[Any, Decimal] = {}
         self._has_codes = any(entry.factors for entry in self.entries)
         self._split: list[Ask] = []
-        self._raised: set[FaultCode] = set()
+        self._raised = {*_FAULTS.values(), *_OTHER_FAULTS}  # may be open since an earlier run: the first sweep tells
         self._late_slots = 0
 
     def _made_layout(self) -> Layout:
@@ -276,14 +277,18 @@ class PolledMeter:
                 evidence = {"quantity": quantity, "reason": reasons[0], **self._evidence(sweep.done[0])}
                 found.setdefault(FaultCode.METER_VALUE_MISSING, evidence)
         for ask in self._split:
-            parts = len(ask.parts())
-            faults.raised(FaultCode.METER_READ_SPLIT, place, sent_hex=ask.begin(0).request.hex(" "), parts=parts)
+            evidence = {"sent_hex": ask.begin(0).request.hex(" "), "parts": len(ask.parts())}
+            faults.raised(FaultCode.METER_READ_SPLIT, place, **evidence)
+            self._raised.discard(FaultCode.METER_READ_SPLIT)  # learned: it holds as long as the meter is polled
         self._split.clear()
         for code, evidence in found.items():
             faults.raised(code, place, **evidence)
-        for code in self._raised - set(found):
+        disproved = self._raised - set(found)
+        if sweep.is_unanswered:
+            disproved &= set(_FAULTS.values())  # silence says nothing about values
+        for code in disproved:
             faults.cleared(code, place)
-        self._raised = set(found)
+        self._raised = self._raised - disproved | set(found)
 
     def _report_codes(self, sweep: Sweep, found: dict[FaultCode, dict[str, object]]) -> None:
         codes = decode.codes(self.entries, sweep.raws)

@@ -169,3 +169,13 @@ def test_a_person_reads_between_the_rounds(tmp_path):
     assert told["exchanges"][0]["received_hex"] == "01 03 02 00 6f f8 68"
     assert silent["exchanges"][0]["error"] == "NO_REPLY"
     assert silent["values"] == {"flow_rate": None, "pressure": None}
+
+
+def test_a_fault_left_open_by_an_earlier_run_ends_with_the_first_good_round(tmp_path):
+    with Bus(tmp_path) as bus:
+        for code in (FaultCode.METER_NO_REPLY, FaultCode.METER_READ_SPLIT):
+            bus.faults.raised(code, "meter/m1")
+        bus.start()
+        bus.sink.reached(lambda: len(bus.sink.rounds) >= 2)
+        bus.stop()
+    assert not bus.faults.open
