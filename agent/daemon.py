@@ -43,13 +43,13 @@ class StartError(Exception):
         self.arguments = arguments
 
 
-def run_daemon(path: Path, loading: Loading) -> int:
+def run_daemon(path: Path, loading: Loading, *, log_level: str = "info") -> int:
     """Runs the station described in `path`, which `loading` reads, until SIGTERM or SIGINT; gives the exit status.
 
     Raises StartError when there is no configuration to start with or the store cannot be opened.
     """
     sharpen_timers()
-    log = logs.set_up()
+    log = logs.set_up(level=log_level)
     return _Daemon(path, log, loading).run()
 
 

@@ -30,6 +30,7 @@ _FOREVER_S = 3600.0  # the pause of a line on which nobody else is polled
 _FIRST_REOPEN_S, _LAST_REOPEN_S = 0.2, 5.0
 _UNANSWERED_TO_RECONNECT = 3  # a TCP connection on which nobody answers any more is made anew
 _OVERBOOKED_SLOTS = 3
+_SUMMARY_S = 3600.0
 
 
 class RoundSink(Protocol):
@@ -97,7 +98,7 @@ class Poller:
         self._reopen_at_s = 0.0
         self._unanswered = 0
         self._is_bursting = False
-        self._began_s = clock.monotonic()
+        self._began_s = self._summed_s = clock.monotonic()
 
     def nudge(self) -> None:
         """Ends a pause: an order waits, or the daemon stops."""
@@ -120,6 +121,7 @@ class Poller:
                 beat()
                 self._serve()
                 self._follow_clock()
+                self._sum_up()
                 wait_s = self._step()
                 if wait_s > 0:
                     self._burst(False)
@@ -128,6 +130,12 @@ class Poller:
         finally:
             self._burst(False)
             self._line.close()
+
+    def _sum_up(self) -> None:
+        now_s = self._clock.monotonic()
+        if now_s - self._summed_s >= _SUMMARY_S:
+            self._summed_s = now_s
+            self._log.info("line.summarised", **self.snapshot())
 
     def _step(self) -> float:
         """Does what is due; returns the seconds until something may be due."""
@@ -250,6 +258,7 @@ class Poller:
             meter.breaker.succeeded()
             self._unanswered = 0
         meter.is_unfinished = False
+        self._log.debug("round.finished", meter=meter.name, duration_ms=round(1000 * cost_s), reasons=sweep.quality)
         meter.report(sweep, self._faults)
         self._sink.append(meter.round_of(sweep, self._clock))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
@@ -59,7 +59,7 @@ class Judge:
         self._baseline = baseline
         self._entries: dict[tuple[str, str], Sequence[Entry]] = {}
         self._baselines: dict[str, Baseline] = {}
-        self._raised: dict[str, Set[FaultCode]] = {}
+        self._raised: dict[str, frozenset[FaultCode]] = {}
 
     def knows(self, meter: str, version: str, entries: Sequence[Entry]) -> None:
         """From now on rounds of `meter` under profile `version` are judged by `entries`."""
@@ -93,4 +93,4 @@ class Judge:
         # What an earlier run left open is disproved, or found again, by the first round.
         for code in self._raised.get(meter, _EVERY) - set(held):
             self._faults.cleared(code, place)
-        self._raised[meter] = set(held)
+        self._raised[meter] = frozenset(held)

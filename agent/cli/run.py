@@ -15,6 +15,7 @@ HELP_KEY = "cli.verb.run"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The verb's arguments."""
     parser.add_argument("-c", "--config", type=Path, default=DEFAULT_CONFIG, metavar="FILE", help="cli.config_option")
+    parser.add_argument("--debug", action="store_true", help="cli.debug_option")
 
 
 def run(arguments: argparse.Namespace, out: Messages) -> int:
@@ -25,7 +26,7 @@ def run(arguments: argparse.Namespace, out: Messages) -> int:
     from agent.daemon import StartError, run_daemon  # noqa: PLC0415
 
     try:
-        return run_daemon(arguments.config, loading)
+        return run_daemon(arguments.config, loading, log_level="debug" if arguments.debug else "info")
     except StartError as refused:
         print("\n".join(problem_lines(out, refused.problems)), end="\n" * bool(refused.problems), file=sys.stderr)
         print(out.text(f"start.{refused.code}", **refused.arguments), file=sys.stderr)
