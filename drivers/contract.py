@@ -6,7 +6,7 @@ waits, opens or logs: the line owns the port and the deadlines, and feeds an exc
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum, StrEnum
@@ -96,10 +96,36 @@ class WireCost:
 
 
 class Item(Protocol):
-    """One field a driver can read, hashable; equal items are read once. Its own protocol knows the rest."""
+    """One field a driver can read, hashable; equal items are read once. Its own protocol knows the rest.
+
+    `taken`, `put` and `spoilt` are the meter's side: simulators keep a meter's image (what `Driver.answer` maps an
+    address to) by them, whatever its form.
+    """
+
+    @property
+    def kind(self) -> str:
+        """Its type; those that begin with `f` are binary floating point, all others are whole numbers."""
+        ...
+
+    @property
+    def decode(self) -> Callable[[bytes], RawValue]:
+        """Reads the number in its bytes; the inverse of `encode`."""
+        ...
 
     def encode(self, value: Decimal) -> bytes:
         """The meter's bytes for `value` (for simulators and tests). Raises ValueError when it does not fit."""
+        ...
+
+    def taken(self, image: Mapping[str, Any]) -> bytes | None:
+        """Its bytes in a meter's image; None when the image does not hold them all."""
+        ...
+
+    def put(self, image: MutableMapping[str, Any], data: bytes, *, whole: bool = False) -> None:
+        """Writes its bytes into the image; a cut-out of something larger leaves the rest, unless `whole`."""
+        ...
+
+    def spoilt(self, how: NoValue) -> bytes | None:
+        """Bytes that decode to `how` (as far as the profile knows it); None where no bytes of this type do."""
         ...
 
 

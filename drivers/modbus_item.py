@@ -6,7 +6,7 @@ Source: Modbus application protocol V1.1b3, 4.3 (data model); types and word ord
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
@@ -24,6 +24,8 @@ _KINDS = {
 }  # fmt: skip  # registers of each type; `bit` is one coil or discrete input
 _KEYS = ("table", "register", "type", "order", "bits", "missing")
 _LAST_ADDRESS = 0xFFFF
+_NOT_A_NUMBER = {"f32": bytes.fromhex("7fc00000"), "f64": bytes.fromhex("7ff8000000000000")}  # IEEE 754: a quiet NaN
+_NOT_BCD_BYTE = 0xAB  # half-bytes above 9
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,47 @@ class ModbusItem:
             data = self._plain_bytes(value)
         except (OverflowError, struct.error) as error:
             raise ValueError(f"{value} does not fit {self.kind}") from error
+        return self._ordered(data)
+
+    def taken(self, image: Mapping[str, Any]) -> bytes | None:
+        """Meter's side: its bytes in the registers of `image`; None when one of them is not there."""
+        words = image.get(self.table, {})
+        if any(register not in words for register in range(self.register, self.end)):
+            return None
+        return b"".join(words[register].to_bytes(self._step, "big") for register in range(self.register, self.end))
+
+    def put(self, image: MutableMapping[str, Any], data: bytes, *, whole: bool = False) -> None:
+        """Meter's side: writes its bytes; a cut-out (`bits`) leaves the other bits, unless all of it is meant."""
+        words, step = image.setdefault(self.table, {}), self._step
+        mask = b"\xff" * len(data) if whole or self.bits is None else self._mask
+        for at in range(self.count):
+            part = slice(at * step, (at + 1) * step)
+            kept = words.get(self.register + at, 0) & ~int.from_bytes(mask[part], "big")
+            words[self.register + at] = kept | int.from_bytes(data[part], "big")
+
+    def spoilt(self, how: NoValue) -> bytes | None:
+        """Meter's side: bytes that are no value in this way; None where every pattern of this type is one."""
+        size = 2 * self.count
+        match how:
+            case NoValue.NOT_A_NUMBER:
+                plain = _NOT_A_NUMBER.get(self.kind)
+                return None if plain is None else self._ordered(plain)
+            case NoValue.NOT_AVAILABLE:
+                return None if self.kind == "bit" else b"\xff" * size
+            case NoValue.NOT_BCD:
+                return bytes([_NOT_BCD_BYTE]) * size if self.kind.startswith("bcd") else None
+
+    @property
+    def _step(self) -> int:
+        return 1 if self.table in BIT_TABLES else 2
+
+    @cached_property
+    def _mask(self) -> bytes:
+        assert self.bits is not None
+        low, high = self.bits
+        return self.encode(Decimal((1 << high - low + 1) - 1))
+
+    def _ordered(self, data: bytes) -> bytes:
         wire = bytearray(len(data))
         for place, index in enumerate(self.order):
             wire[index] = data[place]

@@ -15,6 +15,7 @@ from pydantic import Field, model_validator
 
 from agent.form.fields import DurationMs, Number, Section, Text, Whole, refusal
 from agent.quantities import QUANTITIES, STATUS
+from drivers.contract import NoValue
 from simulators.meters import registers
 from simulators.meters.envelope import Envelope
 from simulators.meters.image import MeterImage, Snapshot
@@ -40,9 +41,7 @@ OPTIONS = {  # what may be said about a kind beside when it strikes
     "noise": {"leading", "trailing"},
 }
 _WHEN = {"kind", "probability", "period", "seed"}
-_SPOILERS = {"nan": registers.not_a_number, "all_ones": registers.all_ones, "not_bcd": registers.not_bcd}
-_OTHER_FUNCTION = {1: 2, 2: 1, 3: 4, 4: 3}  # the neighbouring table
-_EXCEPTION_BIT = 0x80  # Modbus application protocol V1.1b3, 7
+_SPOILERS = {"nan": NoValue.NOT_A_NUMBER, "all_ones": NoValue.NOT_AVAILABLE, "not_bcd": NoValue.NOT_BCD}
 
 
 class Mischief(Section):
@@ -129,7 +128,7 @@ class Trouble:
                 case "nan" | "all_ones" | "not_bcd":
                     snapshot = self._spoiled(one, snapshot)
                 case "refuse_merged":
-                    snapshot = snapshot.with_memory({name: dict(words) for name, words in snapshot.memory.items()})
+                    snapshot = snapshot.with_memory(registers.without_gaps(snapshot.memory))
                 case _:
                     continue
         return snapshot
@@ -153,7 +152,7 @@ class Trouble:
     def _bad_bytes(self, one: Mischief, name: str) -> dict[Any, bytes]:
         entry = self._image.entries[name]
         items: list[Any] = [use.item for use in (entry.flags or entry.parts)]
-        spoilt = {item: _SPOILERS[one.kind](item) for item in items}
+        spoilt = {item: item.spoilt(_SPOILERS[one.kind]) for item in items}
         return {item: data for item, data in spoilt.items() if data is not None}
 
     def _spoiled(self, one: Mischief, snapshot: Snapshot) -> Snapshot:
@@ -189,9 +188,14 @@ def garbled(frame: bytes, envelope: Envelope, strikes: Sequence[Mischief]) -> by
     """The bytes that go on the wire instead of `frame`."""
     for one in strikes:
         match one.kind:
-            case "exception" | "wrong_function" | "wrong_count" | "wrong_address":
-                address, pdu = envelope.opened(frame)
-                frame = envelope.closed(frame, *_other(one, address, pdu))
+            case "exception":
+                frame = envelope.refused(frame, one.code)
+            case "wrong_function":
+                frame = envelope.other_function(frame)
+            case "wrong_count":
+                frame = envelope.other_count(frame, one.registers)
+            case "wrong_address":
+                frame = envelope.other_address(frame, one.address)
             case "wrong_crc":
                 frame = envelope.spoilt(frame)
             case "glued":
@@ -204,20 +208,3 @@ def garbled(frame: bytes, envelope: Envelope, strikes: Sequence[Mischief]) -> by
             case _:
                 continue
     return frame
-
-
-def _other(one: Mischief, address: int, pdu: bytes) -> tuple[int, bytes]:
-    """The address and the body of a sound frame that is not the right one."""
-    function = pdu[0]
-    match one.kind:
-        case "exception":
-            return address, bytes([function | _EXCEPTION_BIT, one.code])
-        case "wrong_function":
-            return address, bytes([_OTHER_FUNCTION.get(function, function)]) + pdu[1:]
-        case "wrong_count" if not function & _EXCEPTION_BIT:
-            size = min(max(0, pdu[1] + 2 * one.registers), 250)
-            return address, bytes([function, size]) + pdu[2 : 2 + size].ljust(size, b"\0")
-        case "wrong_address":
-            return (one.address if one.address is not None else (address + 1) % 256), pdu
-        case _:
-            return address, pdu

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from drivers.contract import Driver
 from drivers.registry import DRIVERS
-from simulators.meters.envelope import ENVELOPES
+from simulators.meters.envelope import envelope_of
 from simulators.meters.image import Snapshot
 from simulators.meters.line_settings import SimulatedLineSettings
 from simulators.meters.meter import Attempt, SimulatedMeter
@@ -53,21 +53,36 @@ class Answering:
         self._meters = meters
         self._stats = stats
         self._observers = observers
-        self._envelope = ENVELOPES[settings.framing]
         self._drivers = {
             protocol: DRIVERS[protocol](framing=settings.framing)
             for protocol in dict.fromkeys(meter.profile.protocol for meter in meters)
         }
+        self._envelopes = {protocol: envelope_of(protocol, settings.framing) for protocol in self._drivers}
         stats.meters.update({meter.name: 0 for meter in meters})
 
     def requests(self, buffer: bytes) -> list[Request]:
-        """The request at the head of `buffer`, as each protocol of the line reads it; none while it is incomplete."""
-        found = []
+        """The request at the head of `buffer`, as each protocol of the line reads it; none while it is incomplete.
+
+        Where several protocols share a line, one that a meter understands counts as soon as it is there, and the
+        others only when none can become such a one any more.
+        """
+        found, is_complete = [], True
         for protocol, driver in self._drivers.items():
             size = driver.request_size(buffer)
             if size is not None and len(buffer) >= size:
                 found.append(Request(protocol, driver, buffer[:size]))
-        return found
+            else:
+                is_complete = False
+        if len(self._drivers) == 1:
+            return found
+        understood = [request for request in found if self._is_understood(request)]
+        return understood or (found if is_complete else [])
+
+    def _is_understood(self, request: Request) -> bool:
+        return any(
+            meter.profile.protocol == request.protocol and meter.reply_to(request.data, request.driver)
+            for meter in self._meters
+        )
 
     def attempts(self, requests: Sequence[Request], baud: int | None, heard_s: float) -> list[Pending]:
         """The answers to come. Meters set to another rate than `baud` hear nothing (None: no serial line)."""
@@ -91,7 +106,8 @@ class Answering:
 
     def fix(self, pending: Pending) -> bytes:
         """The meter fixes its registers: the bytes that go on the wire."""
-        pending.reply, pending.snapshot = pending.attempt.frame(pending.driver, self._envelope)
+        envelope = self._envelopes[pending.attempt.meter.profile.protocol]
+        pending.reply, pending.snapshot = pending.attempt.frame(pending.driver, envelope)
         return pending.reply
 
     def answered(self, pending: Pending, last_s: float) -> None:

@@ -18,7 +18,7 @@ from agent.entries import Entry
 from agent.model import Value
 from simulators.meters import registers
 from simulators.meters.inverse import CannotShowError, Raws, flag_raws, meaning, number_raws
-from simulators.meters.registers import GapTable, Memory
+from simulators.meters.registers import Memory
 
 Given = Decimal | int | str | Iterable[str]
 """A value as people give it: a number, its text, or the flags of a status (a list, or words apart by spaces)."""
@@ -72,13 +72,12 @@ class MeterImage:
         self._lock = threading.Lock()
         self._shared = _shared_factors(entries)
         items = dict.fromkeys(item for entry in entries for item in items_of(entry))
-        table = GapTable if gaps else dict
-        memory: Memory = {name: table((preset or {}).get(name, {})) for name in (*(preset or {}), *_tables(items))}
+        memory: Memory = {name: dict(words) for name, words in (preset or {}).items()}
         self._preset = dict(_decoded(memory, items))
         self._fixed = dict(self._preset)
         raws = self._first_raws(values or {}, items)
         memory = registers.written(memory, ((item, item.encode(raw)) for item, raw in raws.items()))
-        self._snapshot = Snapshot(tuple(entries), raws, memory)
+        self._snapshot = Snapshot(tuple(entries), raws, registers.with_gaps(memory) if gaps else memory)
 
     @property
     def snapshot(self) -> Snapshot:
@@ -143,13 +142,9 @@ def items_of(entry: Entry) -> Iterator[Any]:
     yield from (test.item for test in entry.flags)
 
 
-def _tables(items: Iterable[Any]) -> dict[str, None]:
-    return dict.fromkeys(item.table for item in items)
-
-
 def _decoded(memory: Memory, items: Iterable[Any]) -> Iterator[tuple[Any, Decimal]]:
     for item in items:
-        data = registers.read(memory, item)
+        data = item.taken(memory)
         raw = None if data is None else item.decode(data)
         if isinstance(raw, Decimal):
             yield item, raw

@@ -73,9 +73,13 @@ class SimulatedMeter:
     def mischief(self, mischief: Sequence[Mischief | Mapping[str, Any]]) -> None:
         self._trouble = Trouble(mischief, self.image)
 
+    def reply_to(self, request: bytes, driver: Driver) -> bytes:
+        """What a sound meter would answer now; b"" when it is not addressed or the request is not sound."""
+        return driver.answer(request, {self.address: self.image.memory()})
+
     def hear(self, request: bytes, driver: Driver, latency_s: float) -> Attempt | None:
         """What this meter makes of a request; None when it is not addressed or the request is not sound."""
-        if not driver.answer(request, {self.address: self.image.memory()}):
+        if not self.reply_to(request, driver):
             return None
         trouble = self._trouble
         strikes = trouble.draw()

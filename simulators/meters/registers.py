@@ -1,16 +1,18 @@
-"""A meter's Modbus registers as its memory: {table: {register: word}}, written field by field."""
+"""A meter's memory as `Driver.answer` reads it, written field by field; the items know where each has its place."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable
-from decimal import Decimal
+from typing import Any
 
-from drivers.modbus_item import BIT_TABLES, ModbusItem
+from drivers.contract import Item
 
-Memory = dict[str, dict[int, int]]
+Memory = dict[str, Any]
+"""Modbus: {table: {register: word}}; protocols of data identifiers: {identifier: bytes}."""
 
-NOT_A_NUMBER = {"f32": bytes.fromhex("7fc00000"), "f64": bytes.fromhex("7ff8000000000000")}  # IEEE 754: a quiet NaN
-_NOT_BCD_BYTE = 0xAB  # half-bytes above 9
+UNMERGED = "unmerged"
+"""Key of a memory that answers only for single identifiers, not for blocks of them."""
 
 
 class GapTable(dict[int, int]):
@@ -22,60 +24,28 @@ class GapTable(dict[int, int]):
         raise KeyError(register)
 
 
-def read(memory: Memory, item: ModbusItem) -> bytes | None:
-    """The item's bytes as they would come on the wire; None when one of its registers is not there."""
-    words = memory.get(item.table, {})
-    if any(register not in words for register in range(item.register, item.end)):
-        return None
-    size = 1 if item.table in BIT_TABLES else 2
-    return b"".join(words[register].to_bytes(size, "big") for register in range(item.register, item.end))
+def with_gaps(memory: Memory) -> Memory:
+    """The memory with tables of registers that hold 0 in their gaps."""
+    return {name: GapTable(part) if isinstance(part, dict) else part for name, part in memory.items()}
 
 
-def written(memory: Memory, data: Iterable[tuple[ModbusItem, bytes]]) -> Memory:
+def without_gaps(memory: Memory) -> Memory:
+    """The memory of a meter that refuses to be asked for more than one thing at once."""
+    return {name: dict(part) if isinstance(part, GapTable) else part for name, part in memory.items()} | {UNMERGED: {}}
+
+
+def written(memory: Memory, data: Iterable[tuple[Item, bytes]]) -> Memory:
     """A copy with the items' wire bytes in place; of an item that is some bits of a register only those change."""
-    return _patched(memory, ((item, wire, _mask(item)) for item, wire in data))
+    return _patched(memory, data, whole=False)
 
 
-def overwritten(memory: Memory, data: Iterable[tuple[ModbusItem, bytes]]) -> Memory:
-    """A copy with the items' registers filled with `data` from the first bit to the last."""
-    return _patched(memory, ((item, wire, b"\xff" * len(wire)) for item, wire in data))
+def overwritten(memory: Memory, data: Iterable[tuple[Item, bytes]]) -> Memory:
+    """A copy with the items' places filled with `data` from the first bit to the last."""
+    return _patched(memory, data, whole=True)
 
 
-def _patched(memory: Memory, data: Iterable[tuple[ModbusItem, bytes, bytes]]) -> Memory:
-    tables = {table: type(words)(words) for table, words in memory.items()}
-    for item, wire, mask in data:
-        words = tables.setdefault(item.table, {})
-        step = 1 if item.table in BIT_TABLES else 2
-        for at in range(item.count):
-            register = item.register + at
-            kept = words.get(register, 0) & ~int.from_bytes(mask[at * step : (at + 1) * step], "big")
-            words[register] = kept | int.from_bytes(wire[at * step : (at + 1) * step], "big")
-    return tables
-
-
-def _mask(item: ModbusItem) -> bytes:
-    if item.bits is None:
-        return b"\xff" * (2 * item.count)
-    low, high = item.bits
-    return item.encode(Decimal((1 << high - low + 1) - 1))
-
-
-def not_a_number(item: ModbusItem) -> bytes | None:
-    """Wire bytes that are no number; None for types that always are one."""
-    plain = NOT_A_NUMBER.get(item.kind)
-    if plain is None:
-        return None
-    wire = bytearray(len(plain))
-    for place, index in enumerate(item.order):
-        wire[index] = plain[place]
-    return bytes(wire)
-
-
-def all_ones(item: ModbusItem) -> bytes | None:
-    """Wire bytes with every bit set; None for a single bit, where that is a value."""
-    return None if item.kind == "bit" else b"\xff" * (2 * item.count)
-
-
-def not_bcd(item: ModbusItem) -> bytes | None:
-    """Wire bytes with half-bytes above 9; None for types that are not decimal-coded."""
-    return bytes([_NOT_BCD_BYTE]) * (2 * item.count) if item.kind.startswith("bcd") else None
+def _patched(memory: Memory, data: Iterable[tuple[Item, bytes]], *, whole: bool) -> Memory:
+    parts = {name: copy.copy(part) for name, part in memory.items()}
+    for item, wire in data:
+        item.put(parts, wire, whole=whole)
+    return parts
