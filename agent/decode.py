@@ -8,7 +8,9 @@ from typing import Any
 
 from agent.entries import Entry, Factor, FlagTest
 from agent.model import Reason, Value
+from agent.quantities import QUANTITIES
 from drivers.contract import Item, NoValue, RawValue
+from drivers.octets import float_step
 
 _EXACT = Context(prec=60)  # digits: a 64-bit total times two unit factors stays exact
 _ZERO = Decimal(0)
@@ -62,6 +64,36 @@ def codes(entries: Sequence[Entry], raws: Raws) -> dict[Any, Decimal]:
             if isinstance(raw, Decimal):
                 found[factor.item] = raw
     return found
+
+
+def coarsening(entries: Sequence[Entry]) -> tuple[Entry, ...]:
+    """The totals that are, at least in part, binary floating point: their step grows with them."""
+    totals = (entry for entry in entries if QUANTITIES[entry.quantity].is_total)
+    return tuple(entry for entry in totals if any(part.item.kind[0] == "f" for part in entry.parts))
+
+
+def step(entry: Entry, raws: Raws) -> Decimal | None:
+    """How much the total jumps at least from one value to the next now, in its unit; None where it has no value."""
+    with localcontext(_EXACT):
+        factor = abs(entry.scale)
+        for each in entry.factors:
+            multiplier = _multiplier(each, raws)
+            if not isinstance(multiplier, Decimal):
+                return None
+            factor *= abs(multiplier)
+        largest = _ZERO
+        for part in entry.parts:
+            raw = raws[part.item]
+            if not isinstance(raw, Decimal):
+                return None
+            if part.item.kind[0] == "f":
+                largest = max(largest, float_step(part.item.kind, raw) * abs(part.scale))
+        return largest * factor
+
+
+def is_coarse(entry: Entry, found_step: Decimal) -> bool:
+    """Whether that step has grown beyond the last digit the display shows."""
+    return found_step > Decimal(1).scaleb(-entry.digits)
 
 
 def _number(entry: Entry, raws: Raws) -> Decimal | Missing:

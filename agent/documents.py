@@ -17,7 +17,7 @@ from agent.config_form import ConfigForm
 from agent.form.fields import Name
 from agent.form.reference import page_of, schema_of, sections_of
 from agent.messages import LANGUAGES, Messages, fault_page
-from agent.profile_form import FactorForm, FlagForm, ItemForm, PartForm, ProfileForm
+from agent.profile_form import FactorForm, FlagForm, ItemForm, MarkForm, PartForm, ProfileForm
 from agent.uplinks.registry import settings_models
 from drivers.contract import SpecError
 from drivers.registry import DRIVERS
@@ -35,7 +35,7 @@ def profile_schema() -> dict[str, Any]:
     for protocol in DRIVERS:
         for key in item_keys(protocol):
             sentences = [f"{protocol}: {each.text(f'field.{protocol}-item.{key}')}" for each in languages]
-            for section in (ItemForm, PartForm, FactorForm, FlagForm):
+            for section in (ItemForm, PartForm, FactorForm, FlagForm, MarkForm):
                 schema["$defs"][section.__name__]["properties"].setdefault(key, {"description": "\n".join(sentences)})
     return schema
 

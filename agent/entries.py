@@ -1,4 +1,4 @@
-"""What a profile's entries are once checked: which items make a quantity, and how. Pure."""
+"""What a profile's entries are once checked: which items make a quantity, and how; what gives the meter away. Pure."""
 
 from __future__ import annotations
 
@@ -44,6 +44,7 @@ class Entry:
     """How one quantity is made: (sum of part x its scale) x product of factors x scale + offset, in its unit.
 
     Outside `low`…`high` (inclusive) it is OUT_OF_RANGE. Only the quantity `status` has `flags`, and nothing else.
+    `digits` is how many decimals of the quantity's unit the display shows.
     """
 
     quantity: str
@@ -54,3 +55,17 @@ class Entry:
     offset: Decimal = _ZERO
     low: Decimal | None = None
     high: Decimal | None = None
+    digits: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """One read by which this model of meter is known: its raw number is one of `among`, or lies in `low`…`high`
+    (inclusive), or, where `own_address`, is the address the meter answers at.
+    """
+
+    item: Item
+    among: frozenset[int] = frozenset()
+    low: Decimal | None = None
+    high: Decimal | None = None
+    own_address: bool = False

@@ -28,6 +28,7 @@ class Reason(StrEnum):
     UNKNOWN_CODE = "UNKNOWN_CODE"  # a unit or multiplier code that the profile does not list
     OUT_OF_RANGE = "OUT_OF_RANGE"
     NEGATIVE_DELTA = "NEGATIVE_DELTA"
+    UNCONFIRMED = "UNCONFIRMED"  # the profile leaves something open, and nobody has compared it with the display yet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ from agent.quantities import FLAGS, QUANTITIES
 _HEXADECIMAL = re.compile(r"([0-9A-Fa-f]{2}\s*)+")
 _CODE = re.compile(r"-?(0|[1-9][0-9]*)|0x[0-9A-Fa-f]+")
 _MOST_BIT = 63
+_MOST_DIGITS = 9
 
 
 class _Quantity(Kind):
@@ -138,6 +139,13 @@ class TitleForm(Section):
     en: Text
 
 
+class UnconfirmedForm(TitleForm):
+    """What must be compared with the display, and which quantities hang on it."""
+
+    locale_name: ClassVar[str] = "profile-unconfirmed"
+    quantities: list[Quantity] = Field(default_factory=list)
+
+
 class SerialForm(Section):
     """How the maker ships the meter's serial port."""
 
@@ -191,9 +199,19 @@ class ItemForm(SpecForm):
     scale: Number = Decimal(1)
     offset: Number = Decimal(0)
     range: Range | None = None
+    digits: Whole = Field(default=0, ge=0, le=_MOST_DIGITS)
     sum: list[PartForm] = Field(default_factory=list)
     times: list[FactorForm] = Field(default_factory=list)
     flags: list[FlagForm] = Field(default_factory=list)
+
+
+class MarkForm(SpecForm):
+    """One read that gives the model away."""
+
+    locale_name: ClassVar[str] = "profile-mark"
+    among: list[Whole] = Field(default_factory=list)
+    range: Range | None = None
+    own_address: Switch = False
 
 
 class ExchangeForm(Section):
@@ -226,9 +244,10 @@ class ProfileForm(Section):
     title: TitleForm
     source: Text
     tested: Literal["document", "captured", "field"] = "document"
-    unconfirmed: TitleForm | None = None
+    unconfirmed: UnconfirmedForm | None = None
     protocol: Text
     line: SerialForm = SerialForm()
     limits: dict[str, Annotated[int, _Limit()]] = Field(default_factory=dict)
     items: list[ItemForm] = Field(min_length=1)
+    identify: list[MarkForm] = Field(default_factory=list)
     tests: list[TestForm] = Field(default_factory=list)

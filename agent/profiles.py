@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from decimal import Decimal
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from agent.entries import Entry, Factor, FlagTest, Part
+from agent.entries import Entry, Factor, FlagTest, Mark, Part
 from agent.form.judge import accepted, judged, keys_of
 from agent.form.nodes import BROKEN, Bare, Document, Steps, is_name, listed, read_file, read_text, shown
 from agent.form.problems import FormErrors, Problem, near
-from agent.profile_form import ItemForm, ProfileForm, TestForm
-from agent.quantities import STATUS
+from agent.profile_form import ItemForm, MarkForm, ProfileForm, TestForm, UnconfirmedForm
+from agent.quantities import STATUS, is_total_or_flow
 from agent.settings import FrameTest, Profile, SerialSettings
 from drivers.contract import Driver, Item, SpecError
 
@@ -74,8 +75,10 @@ def read_profile(document: Document, name: str, drivers: Drivers) -> Profile:
     declared = document.root.entries().get("profile")
     if declared is not None and declared.value != name and isinstance(declared.value, str):
         document.complain(("profile",), "profile-name", value=shown(declared.value), allowed=name)
-    entries = _Compiler(document, _driver(document, drivers)).entries()
+    compiler = _Compiler(document, _driver(document, drivers))
+    entries, marks = compiler.entries(), compiler.marks()
     _check_tests(document)
+    _check_unconfirmed(document)
     if form is None or document.problems:
         raise FormErrors(document.problems)
     return Profile(
@@ -83,7 +86,7 @@ def read_profile(document: Document, name: str, drivers: Drivers) -> Profile:
         title=MappingProxyType(form.title.model_dump()),
         source=form.source,
         tested=form.tested,
-        unconfirmed=MappingProxyType({} if form.unconfirmed is None else form.unconfirmed.model_dump()),
+        unconfirmed=MappingProxyType({} if form.unconfirmed is None else _note(form.unconfirmed)),
         protocol=form.protocol,
         line=SerialSettings(baud=form.line.baud, parity=form.line.parity, stop_bits=form.line.stop_bits),
         silence_ms=form.line.silence,
@@ -92,7 +95,19 @@ def read_profile(document: Document, name: str, drivers: Drivers) -> Profile:
         tests=tuple(_frame_test(test) for test in form.tests),
         version=hashlib.sha256(document.text.encode()).hexdigest()[:_VERSION_DIGITS],
         text=document.text,
+        doubtful=() if form.unconfirmed is None else _doubtful(form.unconfirmed, entries),
+        identify=marks,
     )
+
+
+def _note(form: UnconfirmedForm) -> dict[str, str]:
+    return {"zh": form.zh, "en": form.en}
+
+
+def _doubtful(form: UnconfirmedForm, entries: Sequence[Entry]) -> tuple[str, ...]:
+    """The quantities named; else the totals and flows; else every number there is."""
+    numbers = [entry.quantity for entry in entries if entry.quantity != STATUS]
+    return tuple(form.quantities or [name for name in numbers if is_total_or_flow(name)] or numbers)
 
 
 def _driver(document: Document, drivers: Drivers) -> Driver | None:
@@ -121,6 +136,16 @@ def _check_tests(document: Document) -> None:
         for quantity in given["expect"].entries() if "expect" in given else ():
             if quantity not in quantities:
                 document.complain_key((*path, "expect", quantity), "test-quantity", value=shown(quantity))
+
+
+def _check_unconfirmed(document: Document) -> None:
+    """What is doubtful must be there."""
+    named = document.root.at(("unconfirmed", "quantities"))[0].data()
+    items = document.root.items("items")
+    quantities = {shown(item.entries()["quantity"].value) for item in items if "quantity" in item.entries()}
+    for index, quantity in enumerate(named if isinstance(named, list) else ()):
+        if quantity not in quantities:
+            document.complain(("unconfirmed", "quantities", index), "test-quantity", value=shown(quantity))
 
 
 def _frame_test(test: TestForm) -> FrameTest:
@@ -152,6 +177,21 @@ class _Compiler:
                 found.append(self._entry(path, form))
         return tuple(found)
 
+    def marks(self) -> tuple[Mark, ...]:
+        """What the model is known by."""
+        found = []
+        for index, node in enumerate(self._document.root.items("identify")):
+            path: Steps = ("identify", index)
+            if len({"among", "range", "own_address"} & set(node.entries())) != 1:
+                self._document.complain(path, "mark-test")
+            form = accepted(self._document, path, MarkForm)
+            item = None if form is None else self._item(path, form.spec(), {})
+            if form is not None and item is not None:
+                low, high = self._limits(path, form.range)
+                among = frozenset(form.among)
+                found.append(Mark(item=item, among=among, low=low, high=high, own_address=form.own_address))
+        return tuple(found)
+
     def _check_item(self, path: Steps, keys: set[str]) -> None:
         """What concerns an item as a whole."""
         complain = self._document.complain
@@ -161,7 +201,7 @@ class _Compiler:
         self._seen.add(quantity)
         if quantity == STATUS and "flags" not in keys:
             complain(path, "status-flags")
-        arithmetic = sorted({"sum", "times", "scale", "offset", "range"} & keys)
+        arithmetic = sorted({"sum", "times", "scale", "offset", "range", "digits"} & keys)
         if quantity == STATUS and arithmetic:
             self._document.complain_key((*path, arithmetic[0]), "status-number", key=arithmetic[0])
         if quantity != STATUS and "flags" in keys:
@@ -175,9 +215,7 @@ class _Compiler:
 
     def _entry(self, path: Steps, form: ItemForm) -> Entry:
         base = form.spec()
-        low, high = form.range or (None, None)
-        if low is not None and high is not None and low >= high:
-            self._document.complain((*path, "range"), "range-order", low=str(low), high=str(high))
+        low, high = self._limits(path, form.range)
         return Entry(
             quantity=form.quantity,
             parts=tuple(self._parts(path, base, form)),
@@ -187,7 +225,16 @@ class _Compiler:
             offset=form.offset,
             low=low,
             high=high,
+            digits=form.digits,
         )
+
+    def _limits(
+        self, path: Steps, limits: tuple[Decimal | None, Decimal | None] | None
+    ) -> tuple[Decimal | None, Decimal | None]:
+        low, high = limits or (None, None)
+        if low is not None and high is not None and low >= high:
+            self._document.complain((*path, "range"), "range-order", low=str(low), high=str(high))
+        return low, high
 
     def _parts(self, path: Steps, base: Mapping[str, Any], form: ItemForm) -> Iterable[Part]:
         if form.quantity == STATUS:

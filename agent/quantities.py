@@ -8,13 +8,21 @@ from types import MappingProxyType
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quantity:
-    """A physical meaning with its fixed unit. `counter`: only grows, until rollover or replacement."""
+    """A physical meaning with its fixed unit. `counter`: only grows, until rollover or replacement.
+
+    `is_total`: an amount added up over the meter's life, whether it only grows or not.
+    """
 
     name: str
     unit: str
     zh: str
     en: str
     counter: bool = False
+
+    @property
+    def is_total(self) -> bool:
+        """Whether it is a sum over the meter's life."""
+        return self.counter or self.name == "volume_net"
 
 
 STATUS = "status"  # the only quantity whose value is a set of named flags
@@ -40,6 +48,11 @@ FLAGS = MappingProxyType(
         "totalizer_held": ("累计停止", "totalizer held"),
         "battery_low": ("电池电压低", "battery low"),
         "reverse_flow": ("反向流", "reverse flow"),
+    "electrode_fault": ("电极故障", "electrode fault"),
+    "power_fault": ("供电故障", "power supply fault"),
+    "valve_open": ("阀门已开", "valve open"),
+    "valve_closed": ("阀门已关", "valve closed"),
+    "valve_fault": ("阀门异常", "valve fault"),
     }
 )
 
@@ -69,3 +82,10 @@ _ALL = (
 )
 
 QUANTITIES = MappingProxyType({quantity.name: quantity for quantity in _ALL})
+
+_FLOWS = frozenset({"flow_rate", "power", "level", "depth_to_water"})
+
+
+def is_total_or_flow(name: str) -> bool:
+    """Whether this is what a meter is there for: its totals, its flow or power, a level."""
+    return name in _FLOWS or QUANTITIES[name].is_total

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import time
 from typing import Any
 
-from agent.entries import Entry
+from agent.entries import Entry, Mark
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +35,8 @@ class SerialSettings:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
     """A model of meter. `tested` is `document`, `captured` or `field`; `version` is 8 hex of its content's SHA-256.
-    `title` and `unconfirmed` (what must be compared with the display on site; may be empty) are by language.
+    `title` and `unconfirmed` (what must be compared with the display on site; may be empty) are by language;
+    `doubtful` are the quantities that are UNCONFIRMED until then; `identify` gives the model away to a scan.
     `line` is what the maker ships; `silence_ms` is added to the protocol's own silence; `limits` are for `Driver.plan`.
     """
 
@@ -52,6 +53,8 @@ class Profile:
     tests: tuple[FrameTest, ...]
     version: str
     text: str = field(repr=False)
+    doubtful: tuple[str, ...] = ()
+    identify: tuple[Mark, ...] = ()
 
     def entry(self, quantity: str) -> Entry | None:
         """The entry of that quantity."""

@@ -74,6 +74,15 @@ def float64_decimal(data: bytes) -> Decimal | None:
     return Decimal(repr(number)) if number else Decimal(0)
 
 
+def float_step(kind: str, number: Decimal) -> Decimal:
+    """From `number` to the next larger magnitude that binary `kind` (`f32` or `f64`) can hold, exactly."""
+    size, code, integer = (4, ">f", ">I") if kind == "f32" else (8, ">d", ">Q")
+    (bits,) = struct.unpack(integer, struct.pack(code, abs(float(number))))
+    (following,) = struct.unpack(code, (bits + 1).to_bytes(size, "big"))
+    (here,) = struct.unpack(code, bits.to_bytes(size, "big"))
+    return Decimal(following) - Decimal(here)
+
+
 def order_indices(order: str, size: int) -> tuple[int, ...] | None:
     """For each byte from the most significant on, where it stands on the wire; None when `order` names no such order.
 

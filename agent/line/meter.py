@@ -19,6 +19,7 @@ from agent.line.line import Line, NoReplyError, Transaction
 from agent.line.patience import Breaker, Delay
 from agent.line.ports import WireSettings
 from agent.model import Layout, Reason, Round, Value
+from agent.quantities import QUANTITIES
 from agent.schedule import Turn
 from drivers.contract import (
     Ask,
@@ -137,6 +138,7 @@ class PolledMeter:
         self._later = 0
         self._codes: dict[Any, Decimal] = {}
         self._has_codes = any(entry.factors for entry in self.entries)
+        self._coarsening = decode.coarsening(self.entries)
         self._split: list[Ask] = []
         self._raised = {*_FAULTS.values(), *_OTHER_FAULTS}  # may be open since an earlier run: the first sweep tells
         self._late_slots = 0
@@ -263,7 +265,8 @@ class PolledMeter:
 
     def report(self, sweep: Sweep, faults: FaultSink) -> None:
         """Raises what this sweep proves and clears what it disproves."""
-        if sweep.is_clean and not (sweep.quality or self._raised or self._split or self._has_codes):
+        watched = self._has_codes or self._coarsening
+        if sweep.is_clean and not (sweep.quality or self._raised or self._split or watched):
             return
         place = f"meter/{self.name}"
         found: dict[FaultCode, dict[str, object]] = {}
@@ -271,6 +274,7 @@ class PolledMeter:
             if asked.reason is not None:
                 found.setdefault(_FAULTS[asked.reason], self._evidence(asked))
         self._report_codes(sweep, found)
+        self._report_steps(sweep, found)
         words = {NoValue.NOT_A_NUMBER, NoValue.NOT_AVAILABLE, NoValue.NOT_BCD, Reason.UNKNOWN_CODE}
         for quantity, reasons in sweep.quality.items():
             if words.intersection(reasons):
@@ -297,6 +301,14 @@ class PolledMeter:
             if before is not None and before != code:
                 found[FaultCode.METER_SETTING_CHANGED] = {"item": str(item), "before": before, "after": code}
         self._codes.update(codes)
+
+    def _report_steps(self, sweep: Sweep, found: dict[FaultCode, dict[str, object]]) -> None:
+        """A total in floating point whose next value is more than one of its display's last digits away."""
+        for entry in self._coarsening:
+            step = decode.step(entry, sweep.raws)
+            if step is not None and decode.is_coarse(entry, step):
+                evidence = {"quantity": entry.quantity, "step": f"{step.normalize():f}"}
+                found[FaultCode.METER_TOTAL_COARSE] = {**evidence, "unit": QUANTITIES[entry.quantity].unit}
 
     def _evidence(self, asked: Asked) -> dict[str, object]:
         transaction = asked.transaction
