@@ -28,6 +28,7 @@ class NoValue(StrEnum):
     NOT_A_NUMBER = "NOT_A_NUMBER"  # IEEE 754 NaN or infinity
     NOT_AVAILABLE = "NOT_AVAILABLE"  # the pattern with which this meter says "I do not have it" (all ones)
     NOT_BCD = "NOT_BCD"  # a half-byte above 9 in a decimal-coded field
+    UNKNOWN_CODE = "UNKNOWN_CODE"  # the unit code beside it is none that makes it this quantity
 
 
 RawValue = Decimal | NoValue
@@ -104,7 +105,7 @@ class Item(Protocol):
 
     @property
     def kind(self) -> str:
-        """Its type; those that begin with `f` are binary floating point, all others are whole numbers."""
+        """Its type; those that begin with `f` carry fractions (floating or fixed point), all others are whole."""
         ...
 
     @property

@@ -117,6 +117,8 @@ class ModbusItem:
                 return None if self.kind == "bit" else b"\xff" * size
             case NoValue.NOT_BCD:
                 return bytes([_NOT_BCD_BYTE]) * size if self.kind.startswith("bcd") else None
+            case NoValue.UNKNOWN_CODE:
+                return None  # a unit code is a field of its own
 
     @property
     def _step(self) -> int:
