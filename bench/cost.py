@@ -66,7 +66,7 @@ def station(bench: Bench) -> list[Figure]:
     for unit in range(1, 21):
         bus = f"bus-{unit % 2}"
         if bus not in site.lines:
-            site.serial(bus, baud=19200)
+            site.serial(bus)
         site.meter(f"meter-{unit:02d}", bus, "bench", unit, values=dict.fromkeys(TWENTY[:7], "1"))
     starts, starts_naive, resident = [], [], 0.0
     with site, simulated(site):
