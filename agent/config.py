@@ -13,8 +13,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from agent.config_form import ConfigForm, LineForm, MeterForm
+from agent.config_form import ConfigForm, DialInForm, LineForm, MeterForm
 from agent.decode import bundles
+from agent.dtu import Pattern
 from agent.form.fields import UplinkSection
 from agent.form.judge import accepted, judged
 from agent.form.nodes import Document, Node, Steps, is_name, read_file, read_text, shown
@@ -24,6 +25,7 @@ from agent.quantities import QUANTITIES
 from agent.settings import (
     ClockSettings,
     Config,
+    DialInSettings,
     LineSettings,
     MeterSettings,
     Profile,
@@ -50,6 +52,8 @@ __all__ = [
 PROFILES = "profiles"  # the site's own lie in this directory beside the configuration file
 UplinkModels = Mapping[str, type[UplinkSection]]
 _DEFAULT = SerialSettings()
+_MEDIA = ("port", "tcp", "dial_in")
+_TIMEOUT_S, _DIAL_IN_TIMEOUT_S = 1.0, 5.0  # a radio that slept, a cell that is full: seconds, not milliseconds
 _SERIAL_KEYS = ("baud", "parity", "stop_bits", "silence", "echo", "rs485")
 
 
@@ -151,21 +155,37 @@ class _Loader:
                 if place and taken.setdefault(place, name) != name:
                     self._document.complain((*path, key), "port-taken", value=place, other=taken[place])
             form = accepted(self._document, path, LineForm)
-            if form is not None and (form.port is None) != (form.tcp is None):
+            if form is not None and sum(getattr(form, key) is not None for key in _MEDIA) == 1:
                 found[name], self._line_forms[name] = _line_settings(name, form), form
+        self._check_dial_ins(found)
         return found
+
+    def _check_dial_ins(self, lines: Mapping[str, LineSettings]) -> None:
+        """Lines that listen at one address must be able to tell their DTUs apart."""
+        heard: dict[TcpAddress, list[tuple[str, Pattern | None]]] = {}
+        for name, line in lines.items():
+            if line.dial_in is None:
+                continue
+            mine, others = line.dial_in.registration, heard.setdefault(line.dial_in.listen, [])
+            for other, theirs in others:
+                path: Steps = ("lines", name, "dial_in")
+                if mine is None or theirs is None:
+                    self._document.complain((*path, "listen"), "dial-in-shared", other=other)
+                elif mine.may_name_the_same(theirs):
+                    self._document.complain((*path, "registration"), "dial-in-same", other=other)
+            others.append((name, mine))
 
     def _check_line(self, path: Steps, node: Node) -> None:
         """Keys that do not go together."""
         complain, complain_key, keys = self._document.complain, self._document.complain_key, set(node.entries())
-        framing = self._document.root.at((*path, "framing"))[0].value if "framing" in keys else None
-        if {"port", "tcp"} <= keys:
-            complain_key((*path, "tcp"), "port-and-tcp")
-        elif not {"port", "tcp"} & keys:
+        framing, media = _framing(node), [key for key in _MEDIA if key in keys]
+        if len(media) > 1:
+            complain_key((*path, media[1]), "port-and-tcp")
+        elif not media:
             if isinstance(node.value, dict):  # else its model complains
                 complain(path, "port-or-tcp")
-        elif "tcp" in keys:
-            unfit = _SERIAL_KEYS if framing in {None, "tcp"} else ("rs485",)
+        elif media != ["port"]:
+            unfit = _SERIAL_KEYS if framing == "tcp" else ("rs485",)
             for key in unfit:
                 if key in keys:
                     complain_key((*path, key), "serial-on-tcp", key=key)
@@ -275,14 +295,31 @@ def _line_settings(name: str, form: LineForm) -> LineSettings:
         name=name,
         port=form.port,
         tcp=form.tcp,
-        framing=form.framing or ("tcp" if form.port is None else "rtu"),
+        framing=form.framing or ("rtu" if form.tcp is None else "tcp"),
         baud=form.baud or _DEFAULT.baud,
         parity=form.parity or _DEFAULT.parity,
         stop_bits=form.stop_bits or _DEFAULT.stop_bits,
         echo=form.echo,
         rs485=form.rs485,
-        timeout_s=form.timeout / 1000,
+        timeout_s=_timeout_s(form),
         silence_ms=form.silence,
+        dial_in=None if form.dial_in is None else _dial_in_settings(form.dial_in),
+    )
+
+
+def _timeout_s(form: LineForm) -> float:
+    if form.timeout is not None:
+        return form.timeout / 1000
+    return _TIMEOUT_S if form.dial_in is None else _DIAL_IN_TIMEOUT_S
+
+
+def _dial_in_settings(form: DialInForm) -> DialInSettings:
+    return DialInSettings(
+        listen=form.listen,
+        registration=form.registration,
+        heartbeat=form.heartbeat,
+        registration_answer=b"" if form.registration_answer is None else form.registration_answer.packet,
+        heartbeat_answer=b"" if form.heartbeat_answer is None else form.heartbeat_answer.packet,
     )
 
 

@@ -6,10 +6,65 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, Strict
 
-from agent.form.fields import ClockTime, DurationMs, HostPort, Name, Section, SizeBytes, Switch, Text, Timezone
+from agent.dtu import Pattern, PatternError, pattern_of
+from agent.form.fields import (
+    ClockTime,
+    DurationMs,
+    HostPort,
+    Kind,
+    Name,
+    Section,
+    SizeBytes,
+    Switch,
+    Text,
+    Timezone,
+    refusal,
+    text_of,
+)
+from agent.form.nodes import shown
 from agent.profile_form import Parity, Quantity
 
 Baud = Annotated[int, Strict(), Field(ge=300, le=921600)]
+
+
+_LONGEST_PATTERN = 200
+
+
+class PatternKind(Kind):
+    """A packet that a DTU sends on its own account: text, or bytes after `hex:`."""
+
+    word = "pattern"
+    is_open: ClassVar[bool] = False  # `*` may stand at an end
+    is_exact: ClassVar[bool] = False  # every byte is given
+
+    def read(self, value: object) -> Pattern:
+        """The pattern."""
+        text = text_of(value, "text")
+        if len(text) > _LONGEST_PATTERN:
+            raise refusal("too-long", limit=str(_LONGEST_PATTERN))
+        try:
+            return pattern_of(text, is_open=self.is_open, is_exact=self.is_exact)
+        except PatternError as error:
+            raise refusal(error.code, value=shown(text)) from error
+
+    def schema(self) -> dict[str, Any]:
+        """Text that is not too long."""
+        return {"type": "string", "minLength": 1, "maxLength": _LONGEST_PATTERN}
+
+
+class _RegistrationKind(PatternKind):
+    word = "registration"
+    is_open = True
+
+
+class _PacketKind(PatternKind):
+    word = "packet"
+    is_exact = True
+
+
+Registration = Annotated[Pattern, _RegistrationKind()]
+Heartbeat = Annotated[Pattern, PatternKind()]
+Packet = Annotated[Pattern, _PacketKind()]
 
 
 class StationForm(Section):
@@ -39,19 +94,31 @@ class ClockForm(Section):
     trust: Literal["ntp", "rtc", "host"] = "ntp"
 
 
+class DialInForm(Section):
+    """A DTU that connects to us."""
+
+    locale_name: ClassVar[str] = "line-dial-in"
+    listen: HostPort
+    registration: Registration | None = None
+    registration_answer: Packet | None = None
+    heartbeat: Heartbeat | None = None
+    heartbeat_answer: Packet | None = None
+
+
 class LineForm(Section):
-    """One serial port or one TCP endpoint."""
+    """One serial port, one TCP endpoint, or one DTU that dials in."""
 
     locale_name: ClassVar[str] = "line"
     port: Text | None = None
     tcp: HostPort | None = None
+    dial_in: DialInForm | None = None
     framing: Literal["rtu", "tcp"] | None = None
     baud: Baud | None = None
     parity: Parity | None = None
     stop_bits: Literal[1, 2] | None = None
     echo: Switch = False
     rs485: Switch = False
-    timeout: Annotated[int, DurationMs("50ms", "60s")] = Field(default="1s", validate_default=True)
+    timeout: Annotated[int, DurationMs("50ms", "60s")] | None = None
     silence: Annotated[int, DurationMs("0ms", "10s")] = Field(default="0ms", validate_default=True)
 
 

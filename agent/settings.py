@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import time
 from typing import Any
 
+from agent.dtu import Pattern
 from agent.entries import Entry, Mark
 
 
@@ -100,8 +101,22 @@ class TcpAddress:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DialInSettings:
+    """A DTU that connects to us at `listen` and says who it is with `registration` (None: whoever connects there).
+
+    `heartbeat` is what it sends to show that it lives. The answers are what it expects to each; b"" for nothing.
+    """
+
+    listen: TcpAddress
+    registration: Pattern | None
+    heartbeat: Pattern | None
+    registration_answer: bytes
+    heartbeat_answer: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LineSettings:
-    """One serial `port` or one `tcp` endpoint, exactly one of them. `framing` is `rtu` or `tcp`.
+    """One serial `port`, one `tcp` endpoint or one DTU that dials in, exactly one. `framing` is `rtu` or `tcp`.
 
     `baud`, `parity`, `stop_bits` are the line's own; each meter carries what holds for it. `silence_ms` is added to
     the protocol's silence for every meter.
@@ -118,11 +133,12 @@ class LineSettings:
     rs485: bool
     timeout_s: float
     silence_ms: int
+    dial_in: DialInSettings | None = None
 
     @property
     def place(self) -> str:
-        """The device path or `host:port`."""
-        return self.port if self.port is not None else str(self.tcp)
+        """The device path, or `host:port` to connect to or to listen on."""
+        return self.port or str(self.tcp if self.dial_in is None else self.dial_in.listen)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

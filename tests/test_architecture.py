@@ -13,8 +13,10 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # Row of each module or package of `agent`; the longest name that fits counts.
 ROWS = {
-    "model": 1, "quantities": 1, "faults": 1, "schedule": 1, "entries": 1, "settings": 1, "uplinks.contract": 1,
+    "model": 1, "quantities": 1, "faults": 1, "schedule": 1, "entries": 1, "settings": 1, "dtu": 1,
+    "uplinks.contract": 1,
     "form": 2, "messages": 2, "page": 2, "profiles": 2, "profile_form": 2, "config": 2, "planning": 2, "decode": 2,
+    "fingerprint": 2,
     "qualify": 2, "replay": 2, "config_form": 2, "uplinks.mqtt_wire": 2,
     "clock": 3, "board": 3, "retry": 3, "logs": 3, "line": 3, "store": 3,
     "poll": 4, "forward": 4, "control": 4, "uplinks.mqtt": 4,
