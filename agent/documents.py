@@ -32,11 +32,14 @@ def profile_schema() -> dict[str, Any]:
     """The JSON Schema of a profile; the keys of its protocol are named, their values are the driver's to judge."""
     languages = [Messages(lang) for lang in LANGUAGES]
     schema = schema_of(ProfileForm, languages)
+    sentences: dict[str, list[str]] = {}  # protocols may share a key and mean different things by it
     for protocol in DRIVERS:
         for key in item_keys(protocol):
-            sentences = [f"{protocol}: {each.text(f'field.{protocol}-item.{key}')}" for each in languages]
-            for section in (ItemForm, PartForm, FactorForm, FlagForm, MarkForm):
-                schema["$defs"][section.__name__]["properties"].setdefault(key, {"description": "\n".join(sentences)})
+            told = [f"{protocol}: {each.text(f'field.{protocol}-item.{key}')}" for each in languages]
+            sentences.setdefault(key, []).extend(told)
+    for section in (ItemForm, PartForm, FactorForm, FlagForm, MarkForm):
+        for key, told in sentences.items():
+            schema["$defs"][section.__name__]["properties"].setdefault(key, {"description": "\n".join(told)})
     return schema
 
 

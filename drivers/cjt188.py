@@ -62,17 +62,17 @@ class CjtDriver:
             keys = {(item.identifier, item.meter_type, item.order) for item in bundle}
             if len(keys) > 1:
                 shown = " ".join(sorted(f"{identifier:04X}" for identifier, _, _ in keys))
-                raise SpecError("sum", "spec.one-record", value=shown)
+                raise SpecError("sum", "spec.cjt188-record", value=shown)
             records.setdefault(keys.pop(), {}).update(dict.fromkeys(bundle))
         talk = Talk()
         return tuple(CjtAsk(address.upper(), tuple(items), preamble, talk) for items in records.values())
 
     def _check(self, address: str) -> None:
         if self._framing != "rtu":
-            raise SpecError("framing", "spec.framing", value=self._framing, allowed="rtu")
+            raise SpecError("framing", "spec.cjt188-framing", value=self._framing)
         is_number = len(address) == 2 * ADDRESS_SIZE and address.isascii() and address.isdigit()
         if not (is_number or address.upper() == ANY_ADDRESS) or address == BROADCAST:
-            raise SpecError("address", "spec.address", value=address, limit=f"14 × 0…9, {ANY_ADDRESS}")
+            raise SpecError("address", "spec.cjt188-address", value=address)
 
     def request_size(self, head: bytes) -> int | None:
         """Meter's side: length of the request that begins with `head`, wake-up bytes included; None while unknown."""

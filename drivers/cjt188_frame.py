@@ -40,8 +40,8 @@ from drivers.cjt188_wire import (
     sound_frames,
 )
 
-EDITION_2004, EDITION_2018 = "2004", "2018"
-EDITIONS = (EDITION_2004, EDITION_2018)
+AUTO, EDITION_2004, EDITION_2018 = "auto", "2004", "2018"
+EDITIONS = (AUTO, EDITION_2004, EDITION_2018)
 CLOCK_ORDERS = (LOW_FIRST, HIGH_FIRST)
 _EDITION_OF = {HIGH_FIRST: EDITION_2004, LOW_FIRST: EDITION_2018}
 _ORDER_OF = {edition: order for order, edition in _EDITION_OF.items()}
@@ -57,45 +57,41 @@ Fields = dict[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What the frame itself does not tell: decimals of a register in litres (0…3), order of the clock's bytes.
-
-    `edition` overrides the byte order of the identifier with the one of that edition; None: the identifier tells.
-    """
+    """What a frame does not tell: decimals of a register in litres (0…3), and the order of the clock's bytes."""
 
     litre_decimals: int | None = None
     clock_order: str | None = None
-    edition: str | None = None
 
 
-def fields_of(data: bytes, options: Options | None = None) -> Fields:
-    """The fields of the first sound frame in `data`; `valid: false` when there is none."""
-    chosen = options or Options()
-    at, frame = _chosen(data)
-    if frame is None:
-        reason = "header" if at is None else "incomplete"
-        return {"edition": chosen.edition or EDITION_2004, "valid": False, "reason": reason}
-    assert at is not None
-    fields = _head(data, at, frame, chosen)
-    return fields | (_content(frame, fields, chosen) if frame.is_sound else {"computed_cs": f"{frame.sum:02X}"})
+def fields_of(data: bytes, edition: str = AUTO, options: Options | None = None) -> Fields:
+    """The fields of the first sound frame in `data`, or `valid: false` and, in `error`, what is wrong.
 
-
-def problem_of(data: bytes) -> tuple[str, dict[str, str | int]] | None:
-    """What is wrong with `data`: a code that names the sentence `frame.wrong.CODE`, and its arguments.
-
-    None when there is a sound frame.
+    `edition`: `auto` (the identifier tells its byte order), or whose byte order it has: `2004`, `2018`.
     """
     at, frame = _chosen(data)
-    if at is None:
-        return "cjt188_header", {"size": len(data)}
-    if data[at + _DOUBLED : at + _DOUBLED + 1] == bytes([START]) and (frame is None or not frame.is_sound):
-        return "cjt188_looks_like_dlt645", {}
     if frame is None:
-        return "cjt188_incomplete", {"size": len(data) - at, "expected": _announced(data, at)}
-    if frame.is_sound:
-        return None
-    if frame.raw[-1] != END:
-        return "cjt188_end", {"received": f"{frame.raw[-1]:02X}", "length": len(frame.data)}
-    return "cjt188_checksum", {"expected": f"{frame.sum:02X}", "received": f"{frame.raw[-2]:02X}"}
+        named = EDITION_2004 if edition == AUTO else edition
+        reason = "header" if at is None else "incomplete"
+        return {"edition": named, "valid": False, "reason": reason, "error": _problem(data, at, frame)}
+    assert at is not None
+    fields = _head(data, at, frame, edition)
+    if not frame.is_sound:
+        return fields | {"computed_cs": f"{frame.sum:02X}", "error": _problem(data, at, frame)}
+    return fields | _content(frame, fields, options or Options())
+
+
+def _problem(data: bytes, at: int | None, frame: Frame | None) -> Fields:
+    """Code and arguments of the sentence `frame.wrong.CODE` that says what is wrong."""
+    code, arguments = "header", Fields(size=len(data))
+    if at is not None and data[at + _DOUBLED : at + _DOUBLED + 1] == bytes([START]):
+        code, arguments = "looks_like_dlt645", {}
+    elif at is not None and frame is None:
+        code, arguments = "incomplete", {"size": len(data) - at, "expected": _announced(data, at)}
+    elif frame is not None and frame.raw[-1] != END:
+        code, arguments = "end", {"received": f"{frame.raw[-1]:02X}", "length": len(frame.data)}
+    elif frame is not None:
+        code, arguments = "checksum", {"expected": f"{frame.sum:02X}", "received": f"{frame.raw[-2]:02X}"}
+    return {"code": f"cjt188_{code}", "arguments": arguments}
 
 
 def _chosen(data: bytes) -> tuple[int | None, Frame | None]:
@@ -113,11 +109,11 @@ def _announced(data: bytes, at: int) -> int:
     return FRAME_SIZE + (length[0] if length else 0)
 
 
-def _head(data: bytes, at: int, frame: Frame, options: Options) -> Fields:
+def _head(data: bytes, at: int, frame: Frame, edition: str) -> Fields:
     """The keys that every complete frame has."""
     before = data[:at]
     fields: Fields = {
-        "edition": options.edition or EDITION_2004,
+        "edition": EDITION_2004 if edition == AUTO else edition,
         "valid": frame.is_sound,
         "preamble_fe": len(before) - len(before.rstrip(bytes([WAKE_UP]))),
         "meter_type": f"{frame.meter_type:02X}",
@@ -128,8 +124,8 @@ def _head(data: bytes, at: int, frame: Frame, options: Options) -> Fields:
     if not frame.has_identifier:
         return fields | {"data": _hex(frame.data)}
     identifier, order = frame.identifier
-    if options.edition is not None:
-        order = _ORDER_OF[options.edition]
+    if edition != AUTO:
+        order = _ORDER_OF[edition]
         identifier = int.from_bytes(frame.data[:2], "big" if order == HIGH_FIRST else "little")
     return fields | {
         "edition": _EDITION_OF[order],

@@ -140,11 +140,14 @@ class CjtItem:
 
     def taken(self, image: Mapping[str, Any]) -> bytes | None:
         """Meter's side: its bytes in the record of `image`; None when the record does not hold them."""
-        record = image.get(f"{self.identifier:04X}", b"")[self.at - HEAD_SIZE : self.end - HEAD_SIZE]
-        return record if self.size and len(record) == self.size else None
+        record: bytes = image.get(f"{self.identifier:04X}", b"")
+        data = record[self.at - HEAD_SIZE : self.end - HEAD_SIZE]
+        return data if len(data) == self.size else None
 
     def put(self, image: MutableMapping[str, Any], data: bytes, *, whole: bool = False) -> None:
         """Meter's side: writes its bytes; a cut-out (`bits`) leaves the other bits, unless all of it is meant."""
+        if self.field == "address":
+            return  # it is the key of the meter's image
         key, at = f"{self.identifier:04X}", self.at - HEAD_SIZE
         if self.meter_type != ANY:
             image[TYPE_KEY] = f"{self.meter_type:02X}"
@@ -218,7 +221,7 @@ def _hexadecimal(spec: Mapping[str, Any], key: str, size: int, example: str) -> 
     if not text:
         raise SpecError(key, "spec.missing-key", value="None", allowed=example)
     if len(text) != size or not set(text) <= set("0123456789ABCDEFabcdef"):
-        raise SpecError(key, "spec.hex-digits", value=text, limit=str(size), example=example)
+        raise SpecError(key, "spec.cjt188-hex", value=text, limit=str(size), example=example)
     return int(text, 16)
 
 
@@ -227,15 +230,15 @@ def _place(spec: Mapping[str, Any], identifier: int, field: str) -> tuple[int, i
     if field in _BY_PLACE:
         at, size = spec.get("at"), spec.get("size")
         if not _is_whole(size, 1, _MOST_SIZE):
-            raise SpecError("size", "spec.bytes", value=str(size), low="1", limit=str(_MOST_SIZE))
+            raise SpecError("size", "spec.cjt188-size", value=str(size), limit=str(_MOST_SIZE))
         assert isinstance(size, int)
         if not _is_whole(at, HEAD_SIZE, _MOST_DATA - size):
-            raise SpecError("at", "spec.bytes", value=str(at), low=str(HEAD_SIZE), limit=str(_MOST_DATA - size))
+            raise SpecError("at", "spec.cjt188-place", value=str(at), low=str(HEAD_SIZE), limit=str(_MOST_DATA - size))
         assert isinstance(at, int)
         return at, size
     for key in ("at", "size"):
         if key in spec:
-            raise SpecError(key, "spec.only-with", key=key, value=field, allowed=" ".join(_BY_PLACE))
+            raise SpecError(key, "spec.cjt188-only-with", value=field, allowed=" ".join(_BY_PLACE))
     if identifier not in _PLACES[field]:
         allowed = [f"{each:04X}" for each in _PLACES[field]]
         raise SpecError("id", "spec.choice", value=f"{identifier:04X}", allowed=" ".join(allowed))
@@ -259,9 +262,7 @@ def _litre_decimals(spec: Mapping[str, Any], field: str) -> int | None:
     if decimals is None:
         return None
     if field not in _REGISTERS:
-        raise SpecError(
-            "litre_decimals", "spec.only-with", key="litre_decimals", value=field, allowed=" ".join(_REGISTERS)
-        )
+        raise SpecError("litre_decimals", "spec.cjt188-only-with", value=field, allowed=" ".join(_REGISTERS))
     if not _is_whole(decimals, 0, MOST_LITRE_DECIMALS):
         raise SpecError("litre_decimals", "spec.choice", value=str(decimals), allowed="0 1 2 3")
     return int(decimals)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
+from drivers.cjt188 import CjtDriver
 from drivers.contract import Driver
 from drivers.modbus import ModbusDriver
 from drivers.modbus_search import is_whole_modbus, modbus_calls
 from drivers.raw import IsWhole
 from drivers.search import Call
 
-DRIVERS: Mapping[str, Callable[..., Driver]] = MappingProxyType({"modbus": ModbusDriver})
+DRIVERS: Mapping[str, Callable[..., Driver]] = MappingProxyType({"modbus": ModbusDriver, "cjt188": CjtDriver})
 """Protocol name to what makes its driver: called with `framing` ("rtu" or "tcp") and `cost` (WireCost)."""
 
 SEARCHES: Mapping[str, Callable[..., tuple[Call, ...]]] = MappingProxyType({"modbus": modbus_calls})

@@ -18,7 +18,6 @@ from agent.quantities import STATUS
 from agent.replay import UNCOVERED, replayed
 from agent.settings import Profile
 from drivers.contract import BadChecksum, Malformed, WireError, WrongAddress
-from drivers.octets import has_sound_crc
 from drivers.registry import DRIVERS
 
 SHIPPED = Library(drivers=DRIVERS).names()
@@ -68,8 +67,9 @@ def test_a_shipped_profile_says_where_it_is_from_and_bounds_its_values(name: str
         if entry.quantity != STATUS:
             assert entry.low is not None
             assert entry.high is not None
+    driver = DRIVERS[loaded.protocol]()
     for test in loaded.tests:
-        assert all(has_sound_crc(frame) for exchange in test.exchanges for frame in exchange)
+        assert all(driver.recall(*exchange) for exchange in test.exchanges), "unsound frames raise"
 
 
 def test_the_published_frames_of_the_l_mag_are_among_its_tests() -> None:
