@@ -359,7 +359,8 @@ class ModbusDriver:
                 return b""
             reply = request[:1] + answer_pdu(request[1:-2], image)
             return reply + crc16(reply)
-        image = memory.get(str(request[6])) if len(request) > MBAP_SIZE else None
+        is_modbus = len(request) > MBAP_SIZE and request[2:4] == b"\0\0"  # TCP/IP 4.4.2.2: else it is discarded
+        image = memory.get(str(request[6])) if is_modbus else None
         if image is None:
             return b""
         pdu = answer_pdu(request[MBAP_SIZE:], image)

@@ -26,7 +26,6 @@ from simulators.meters.record import LineStats
 
 _SPIN_S = 0.0002  # a sleeping thread may wake up so late
 _ALERT_S = 0.0005  # so long after the silence a good client has begun its next request: we are awake when it does
-_STALE_S = 0.05  # an unfinished request is forgotten after that much silence
 _IDLE_S = 0.5
 
 
@@ -115,7 +114,7 @@ class SerialLine:
         character = self._character_s(baud)
         self._stats.bytes_in += len(data)
         incoming = self._incoming
-        if incoming is not None and now > incoming.end_s + _STALE_S:
+        if incoming is not None and now > incoming.end_s + self._silence_s:  # a silence ends a frame, whole or not
             self._stats.garbage_bytes += len(incoming.data)
             incoming = None
         if incoming is None:
