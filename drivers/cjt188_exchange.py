@@ -242,13 +242,13 @@ class CjtExchange:
             talk.not_understood()
             shown = frame.data.hex(" ").upper()
             detail = f"control {frame.control:02X}, the meter refuses {ask.identifier:04X}; data {shown}"
-            raise Refused(frame.control, Refusal.NEVER, detail, bytes(self._buffer))
+            raise Refused(frame.control, Refusal.NEVER, detail, frame.raw)
         talk.understood()
         return True
 
     def _foreign(self, frame: Frame) -> WireError | None:
         """Why a sound frame is not the answer, if it is not."""
-        ask, heard = self._ask, bytes(self._buffer)
+        ask, heard = self._ask, frame.raw
         if self.request.endswith(frame.raw):
             return Malformed("our own request came back: the adapter echoes", heard)
         if not frame.is_from_meter:
@@ -283,7 +283,7 @@ class CjtExchange:
             talk.unanswered.append(self._serial)
         if self._evidence is not None:
             return self._evidence
-        heard, count = bytes(self._buffer), self._before + len(self._buffer)
+        heard, count = bytes(self._buffer[-_KEPT_BYTES:]), self._before + len(self._buffer)
         if not count:
             return None
         if self._is_garbled:
