@@ -132,10 +132,14 @@ class Item(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A checked answer: one raw value per item of the ask, in its order, and the frame as it was received."""
+    """A checked answer: one raw value per item of the ask, in its order, and the frame as it was received.
+
+    `follow`: the meter has more, and not all items are there yet; the reply to this ask has all values, these included.
+    """
 
     values: tuple[RawValue, ...]
     frame: bytes
+    follow: Ask | None = None
 
 
 class Exchange(Protocol):

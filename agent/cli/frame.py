@@ -8,16 +8,38 @@ import json
 import re
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any, TextIO
 
 from agent import page
 from agent.messages import Messages
+from drivers import dlt645_frame
 from drivers.modbus_frame import Direction, DirectionNeeded, Frame, FrameError, decode_rtu, decode_tcp
 
 HELP_KEY = "cli.verb.frame"
 
 _PROTOCOLS: Mapping[str, Callable[[bytes, Direction | None], Frame]] = MappingProxyType(
     {"modbus-rtu": decode_rtu, "modbus-tcp": decode_tcp}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """A protocol whose frames are shown by the names of its own page: `fields(frame, edition)` of one of `editions`.
+
+    Where the frame is not sound, the fields also hold `error`: {code, arguments}, the sentence `frame.wrong.CODE`. It
+    is for people: the page says which keys such a frame has, and machines get no others.
+    """
+
+    fields: Callable[[bytes, str], dict[str, Any]]
+    editions: tuple[str, ...]
+
+
+_PAGES: Mapping[str, _Page] = MappingProxyType(
+    {
+        "dlt645": _Page(dlt645_frame.fields_of, dlt645_frame.EDITIONS),
+    }
 )
 _FIELDS = ("transaction", "address", "function", "direction", "register", "count", "data", "exception", "crc")
 _SEPARATORS = re.compile(r"0[xX]|[\s:,;_-]+")
@@ -28,16 +50,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("protocol", help="cli.frame.protocol")
     parser.add_argument("hex", nargs="+", help="cli.frame.hex")
     parser.add_argument("--direction", choices=[side.value for side in Direction], help="cli.frame.direction")
+    parser.add_argument("--edition", help="cli.frame.edition")
     parser.add_argument("--json", action="store_true", help="cli.json_option")
 
 
 def run(arguments: argparse.Namespace, out: Messages) -> int:
     """0: the frame is sound; 1: it is not; 2: this is no frame at all, or the side that sent it must be given."""
-    decode = _PROTOCOLS.get(arguments.protocol)
-    if decode is None:
-        known = ", ".join(_PROTOCOLS)
-        print(out.text("cli.frame.no_protocol", value=arguments.protocol, known=known), file=sys.stderr)
-        for near in difflib.get_close_matches(arguments.protocol, _PROTOCOLS, n=1):
+    names = (*_PROTOCOLS, *_PAGES)
+    if arguments.protocol not in names:
+        print(out.text("cli.frame.no_protocol", value=arguments.protocol, known=", ".join(names)), file=sys.stderr)
+        for near in difflib.get_close_matches(arguments.protocol, names, n=1):
             print(out.text("cli.did_you_mean", value=near), file=sys.stderr)
         return 2
     try:
@@ -45,6 +67,14 @@ def run(arguments: argparse.Namespace, out: Messages) -> int:
     except ValueError as error:
         print(out.text("cli.frame.bad_hex", value=str(error)), file=sys.stderr)
         return 2
+    if arguments.protocol in _PAGES:
+        return _run_page(_PAGES[arguments.protocol], frame, arguments, out)
+    return _run_modbus(_PROTOCOLS[arguments.protocol], frame, arguments, out)
+
+
+def _run_modbus(
+    decode: Callable[[bytes, Direction | None], Frame], frame: bytes, arguments: argparse.Namespace, out: Messages
+) -> int:
     try:
         fields = _fields(decode(frame, Direction(arguments.direction) if arguments.direction else None))
     except FrameError as wrong:
@@ -85,13 +115,65 @@ def _fields(frame: Frame) -> dict[str, object]:
     return fields
 
 
+def _run_page(shown: _Page, frame: bytes, arguments: argparse.Namespace, out: Messages) -> int:
+    edition = arguments.edition or shown.editions[0]
+    if edition not in shown.editions:
+        known = ", ".join(shown.editions)
+        print(out.text("cli.wrong.choice", name="--edition", value=edition, allowed=known), file=sys.stderr)
+        return 2
+    fields = shown.fields(frame, edition)
+    error = fields.pop("error", None)
+    if arguments.json:
+        print(json.dumps(fields))
+    elif error is None:
+        print("\n".join(_page_lines(fields, arguments.protocol, out)))
+    if error is None:
+        return 0
+    _explain(error["code"], error["arguments"], out, sys.stderr if arguments.json else sys.stdout)
+    return 1
+
+
 def _say_wrong(wrong: FrameError, arguments: argparse.Namespace, out: Messages) -> int:
     if arguments.json:
         print(json.dumps({"error": {"code": wrong.code, "arguments": wrong.arguments}}))
     else:
-        text = out.text(f"frame.wrong.{wrong.code}", **wrong.arguments)
-        print("\n".join(page.wrapped(text, out.width)))
+        _explain(wrong.code, wrong.arguments, out, sys.stdout)
     return 1
+
+
+def _explain(code: str, arguments: Mapping[str, Any], out: Messages, stream: TextIO) -> None:
+    print("\n".join(page.wrapped(out.text(f"frame.wrong.{code}", **arguments), out.width)), file=stream)
+
+
+def _page_lines(fields: Mapping[str, Any], protocol: str, out: Messages) -> list[str]:
+    """The fields under their titles in the page's order; a set flag by its title alone, one that is not set not."""
+    titled = []
+    for name, value in fields.items():
+        key = f"frame.{protocol}.{name}"
+        if value is False and name != "valid":
+            continue
+        titled.append((out.text(key) if out.has(key) else name, _page_value(name, value)))
+    column = 2 + max(page.width_of(title) for title, _ in titled)
+    lines = []
+    for title, text in titled:
+        lines += page.labelled(title, text, indent=0, column=column, width=out.width)
+    return lines
+
+
+def _page_value(name: str, value: object) -> str:
+    match value:
+        case None:
+            return "–"
+        case bool():
+            return "✓" if value else "✗"
+        case list():
+            return ", ".join(_page_value(name, each) for each in value)
+        case dict():
+            return " ".join(f"{key}={_page_value(key, each)}" for key, each in value.items() if each is not False)
+        case str() if name in {"data_plain", "trailing"}:
+            return page.spaced_hex(value)
+        case _:
+            return str(value)
 
 
 def _lines(fields: Mapping[str, object], out: Messages) -> list[str]:
