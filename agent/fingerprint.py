@@ -28,7 +28,7 @@ def typical(mark: Mark, address: str) -> Decimal:
     if mark.own_address:
         return Decimal(address)
     if mark.among:
-        return Decimal(min(mark.among))
+        return Decimal(max(mark.among))
     limits = [limit for limit in (mark.low, mark.high) if limit is not None]
     return (sum(limits, Decimal(0)) / len(limits)).to_integral_value()
 

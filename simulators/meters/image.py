@@ -52,7 +52,8 @@ class MeterImage:
     """The registers of one meter. Safe to set from any thread; a reader never sees half an update.
 
     `preset` registers ({table: {register: word}}) are as given, those of unit codes included; codes it does not give
-    are chosen once, for the values given here. With `gaps` the registers between those of the profile hold 0;
+    are chosen once, for the values given here. `marks` are further items and their raw numbers, where nothing else
+    stands in their place. With `gaps` the registers between those of the profile hold 0;
     otherwise the meter refuses requests that touch them.
 
     Raises:
@@ -67,16 +68,21 @@ class MeterImage:
         *,
         preset: Mapping[str, Mapping[int, int]] | None = None,
         gaps: bool = False,
+        marks: Mapping[Any, Decimal] | None = None,
     ) -> None:
         self.entries = {entry.quantity: entry for entry in entries}
         self._lock = threading.Lock()
         self._shared = _shared_factors(entries)
+        self._marks = dict(marks or {})
         items = dict.fromkeys(item for entry in entries for item in items_of(entry))
         memory: Memory = {name: dict(words) for name, words in (preset or {}).items()}
         self._preset = dict(_decoded(memory, items))
         self._fixed = dict(self._preset)
         raws = self._first_raws(values or {}, items)
         memory = registers.written(memory, ((item, item.encode(raw)) for item, raw in raws.items()))
+        for item, raw in self._marks.items():
+            if item.taken(memory) is None:
+                memory = registers.written(memory, [(item, item.encode(raw))])
         self._snapshot = Snapshot(tuple(entries), raws, registers.with_gaps(memory) if gaps else memory)
 
     @property
@@ -126,13 +132,19 @@ class MeterImage:
 
     def _raws(self, entry: Entry, value: Given) -> Raws:
         if entry.flags:
-            return flag_raws(entry, _flags(value))
+            return self._resting(entry, flag_raws(entry, _flags(value)))
         number = _number(entry.quantity, value)
         try:
             return number_raws(entry, number, self._fixed)
         except CannotShowError:  # a direction register, a moved point: its own codes may change, shared ones not
             kept = {item: raw for item, raw in self._fixed.items() if item in self._preset or item in self._shared}
             return number_raws(entry, number, kept)
+
+    def _resting(self, entry: Entry, raws: Raws) -> Raws:
+        """A word that says "no flag" by a number of its own (pipe full) shows that one instead of 0."""
+        resting = {item: self._marks[item] for item, raw in raws.items() if not raw and item in self._marks}
+        wanted = meaning(entry, raws)
+        return raws | {item: raw for item, raw in resting.items() if meaning(entry, raws | {item: raw}) == wanted}
 
 
 def items_of(entry: Entry) -> Iterator[Any]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
+from agent.fingerprint import typical
 from agent.model import Value
 from agent.settings import Profile
 from drivers.contract import Driver
@@ -48,7 +50,9 @@ class SimulatedMeter:
         self.baud = baud
         self.parity = parity
         self.stop_bits = stop_bits
-        self.image = MeterImage(profile.entries, values, preset=preset, gaps=gaps)
+        marks = {mark.item: typical(mark, address) for mark in profile.identify}
+        shown = {**_first_values(profile, marks), **(values or {})}
+        self.image = MeterImage(profile.entries, shown, preset=preset, gaps=gaps, marks=marks)
         self._trouble = Trouble(mischief, self.image)
 
     def set(self, quantity: str, value: Given) -> None:
@@ -85,6 +89,16 @@ class SimulatedMeter:
         strikes = trouble.draw()
         turnaround_s = latency_s if self.latency_s is None else self.latency_s
         return Attempt(self, request, trouble, strikes, delay_s(turnaround_s, strikes))
+
+
+def _first_values(profile: Profile, marks: Mapping[Any, Decimal]) -> dict[str, Decimal]:
+    """What is shown before anyone says otherwise by quantities that also give the model away (a mains frequency)."""
+    return {
+        entry.quantity: marks[part.item] * part.scale * entry.scale + entry.offset
+        for entry in profile.entries
+        for part in entry.parts[:1]
+        if part.item in marks and len(entry.parts) == 1 and not entry.factors
+    }
 
 
 @dataclass(frozen=True, slots=True)
