@@ -36,8 +36,8 @@ from drivers.cjt188_wire import (
 from drivers.contract import BadChecksum, Malformed, SpecError, WireCost, WrongAddress
 
 BROADCAST = "99" * ADDRESS_SIZE  # never answered
-_PREAMBLE = 4  # 2 to 4 wake-up bytes are usual
-_MOST_PREAMBLE = 20
+_WAKE_UP_BYTES = 4  # 2 to 4 wake-up bytes are usual
+_MOST_WAKE_UP_BYTES = 20
 _DEFAULT_TYPE = 0x10
 _REFUSAL_STATUS = b"\0\0"  # what follows the serial number of a refusal is each maker's own
 
@@ -56,7 +56,7 @@ class CjtDriver:
     def plan(self, address: str, bundles: Sequence[Sequence[CjtItem]], limits: Mapping[str, Any]) -> tuple[CjtAsk, ...]:
         """One question for each record. Raises SpecError (address, limits, a bundle from several records)."""
         self._check(address)
-        preamble = _preamble(limits)
+        wake = _wake(limits)
         records: dict[tuple[int, int, str], dict[CjtItem, None]] = {}
         for bundle in bundles:
             keys = {(item.identifier, item.meter_type, item.order) for item in bundle}
@@ -65,7 +65,7 @@ class CjtDriver:
                 raise SpecError("sum", "spec.cjt188-record", value=shown)
             records.setdefault(keys.pop(), {}).update(dict.fromkeys(bundle))
         talk = Talk()
-        return tuple(CjtAsk(address.upper(), tuple(items), preamble, talk) for items in records.values())
+        return tuple(CjtAsk(address.upper(), tuple(items), wake, talk) for items in records.values())
 
     def _check(self, address: str) -> None:
         if self._framing != "rtu":
@@ -125,15 +125,15 @@ class CjtDriver:
         return {answered.address: image}
 
 
-def _preamble(limits: Mapping[str, Any]) -> int:
+def _wake(limits: Mapping[str, Any]) -> int:
     """The profile's section `limits`. Raises SpecError."""
     for key in limits:
-        if key != "preamble":
-            raise SpecError(key, "spec.unknown-key", value=key, allowed="preamble")
-    preamble = limits.get("preamble", _PREAMBLE)
-    if not isinstance(preamble, int) or isinstance(preamble, bool) or not 0 <= preamble <= _MOST_PREAMBLE:
-        raise SpecError("preamble", "spec.choice", value=str(preamble), allowed=f"0…{_MOST_PREAMBLE}")
-    return preamble
+        if key != "wake":
+            raise SpecError(key, "spec.unknown-key", value=key, allowed="wake")
+    wake = limits.get("wake", _WAKE_UP_BYTES)
+    if not isinstance(wake, int) or isinstance(wake, bool) or not 0 <= wake <= _MOST_WAKE_UP_BYTES:
+        raise SpecError("wake", "spec.choice", value=str(wake), allowed=f"0…{_MOST_WAKE_UP_BYTES}")
+    return wake
 
 
 def _record(image: Mapping[str, Any], function: int, identifier: int) -> bytes | None:

@@ -87,11 +87,11 @@ class Talk:
 
 @dataclass(frozen=True)
 class CjtAsk:
-    """One question for a record; its items are cut from the one reply. `preamble` wake-up bytes go before it."""
+    """One question for a record; its items are cut from the one reply. `wake` wake-up bytes go before it."""
 
     address: str
     items: tuple[CjtItem, ...]
-    preamble: int
+    wake: int
     talk: Talk = field(compare=False, repr=False)
 
     @property
@@ -117,7 +117,7 @@ class CjtAsk:
     @property
     def request_size(self) -> int:
         """Bytes of the request with its wake-up bytes."""
-        return self.preamble + FRAME_SIZE + HEAD_SIZE
+        return self.wake + FRAME_SIZE + HEAD_SIZE
 
     @cached_property
     def reply_size(self) -> int:
@@ -134,7 +134,7 @@ class CjtAsk:
             order = self.talk.next_order() if number else self.talk.order
         data = identifier_bytes(self.identifier, order) + bytes([serial])
         frame = built(self.meter_type, self.address, self.function, data)
-        return CjtExchange(self, bytes([WAKE_UP]) * self.preamble + frame, serial)
+        return CjtExchange(self, bytes([WAKE_UP]) * self.wake + frame, serial)
 
     def parts(self) -> tuple[CjtAsk, ...]:
         """Itself: a record is never cut."""

@@ -106,7 +106,7 @@ def test_our_requests_are_the_published_ones(vector):
     if fields["di"] == "901F":
         spec = {"id": "901F", "field": "uint", "at": 3, "size": 4}
     more = {"meter_type": fields["meter_type"], "di_order": fields["di_byte_order"]}
-    ask = ask_of(spec, address=fields["address"], limits={"preamble": fields["preamble_fe"]}, **more)
+    ask = ask_of(spec, address=fields["address"], limits={"wake": fields["preamble_fe"]}, **more)
     request = ask.begin(fields["ser"]).request
     assert request == bytes.fromhex(vector["hex"])
     assert len(request) == ask.request_size
@@ -353,7 +353,7 @@ def test_an_address_has_fourteen_digits_and_is_not_the_broadcast(address):
     assert caught.value.key == "address"
 
 
-@pytest.mark.parametrize("limits", [{"preamble": -1}, {"preamble": 21}, {"preamble": True}, {"max_registers": 3}])
+@pytest.mark.parametrize("limits", [{"wake": -1}, {"wake": 21}, {"wake": True}, {"max_registers": 3}])
 def test_limits_are_checked(limits):
     with pytest.raises(SpecError):
         DRIVER.plan(ADDRESS, (), limits)
