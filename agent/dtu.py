@@ -38,6 +38,14 @@ class Pattern:
         """The bytes themselves as a regular expression."""
         return b"".join(b"." if unit is None else re.escape(bytes([unit])) for unit in self.units)
 
+    def __str__(self) -> str:
+        """As a person would write it."""
+        known = bytes(0x3F if unit is None else unit for unit in self.units)
+        text = known.decode("ascii", "replace")
+        if not text.isascii() or not text.isprintable():
+            text = "hex: " + " ".join("??" if unit is None else f"{unit:02X}" for unit in self.units)
+        return f"{'*' * self.is_open_before}{text}{'*' * self.is_open_after}"
+
     @property
     def packet(self) -> bytes:
         """The bytes, of a pattern that gives all of them."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from agent.clock import Clock
 from agent.decode import bundles
+from agent.line.dial_in import DialInPort
 from agent.line.line import Line
+from agent.line.listening import DialIns
 from agent.line.meter import PolledMeter
-from agent.line.ports import SerialPort, TcpPort, WireSettings
+from agent.line.ports import Port, SerialPort, TcpPort, WireSettings
 from agent.settings import Config, LineSettings, MeterSettings
 from drivers.contract import WireCost
 from drivers.registry import DRIVERS
@@ -15,6 +17,8 @@ _TURNAROUND_S = 0.02  # a typical meter's answer delay, for planning only; the l
 _FIXED_CHARACTERS = 13  # of a Modbus read: eight asked, five around the answer's data
 _REGISTER_CHARACTERS = 2
 _TCP_COST = WireCost()
+_AIR_S = 0.3  # there and back over a cellular network, for planning only
+_LEAST_LATE_S, _LATE_TIMEOUTS = 1.0, 2.0  # how late an answer may come: decision 0001
 
 
 def wire_of(meter: MeterSettings) -> WireSettings:
@@ -33,24 +37,36 @@ def cost_of(line: LineSettings, wire: WireSettings) -> WireCost:
         return _TCP_COST
     return WireCost(
         character_s=wire.character_s,
-        request_s=_FIXED_CHARACTERS * wire.character_s + _TURNAROUND_S + 2 * wire.silence_s,
+        request_s=_FIXED_CHARACTERS * wire.character_s
+        + _TURNAROUND_S
+        + 2 * wire.silence_s
+        + (0.0 if line.dial_in is None else _AIR_S),
         register_s=_REGISTER_CHARACTERS * wire.character_s,
     )
 
 
-def make_line(settings: LineSettings, *, clock: Clock) -> Line:
-    """The line, not opened yet."""
+def make_line(
+    settings: LineSettings, *, clock: Clock, dial_ins: DialIns | None = None, patience_s: float = 0.0
+) -> Line:
+    """The line, not opened yet. A DTU that dials in is met through `dial_ins`, and waited for `patience_s` when opened."""
+    strainer = None
     if settings.port is not None:
-        port: SerialPort | TcpPort = SerialPort(settings.port, rs485=settings.rs485)
-    else:
-        assert settings.tcp is not None
+        port: Port = SerialPort(settings.port, rs485=settings.rs485)
+    elif settings.tcp is not None:
         port = TcpPort(settings.tcp.host, settings.tcp.port)
+    else:
+        assert settings.dial_in is not None
+        assert dial_ins is not None, "who makes lines listens for their DTUs"
+        dtu = dial_ins.dtu(settings.dial_in)
+        late_s = max(_LEAST_LATE_S, _LATE_TIMEOUTS * settings.timeout_s)
+        port, strainer = DialInPort(dtu, late_s=late_s, patience_s=patience_s), dtu.strainer
     return Line(
         port,
         clock=clock,
         numbered=settings.framing == "tcp",
         echo=settings.echo,
         timeout_s=settings.timeout_s,
+        air=strainer,
     )
 
 
