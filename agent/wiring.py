@@ -48,7 +48,7 @@ def cost_of(line: LineSettings, wire: WireSettings) -> WireCost:
 def make_line(
     settings: LineSettings, *, clock: Clock, dial_ins: DialIns | None = None, patience_s: float = 0.0
 ) -> Line:
-    """The line, not opened yet. A DTU that dials in is met through `dial_ins`, and waited for `patience_s` when opened."""
+    """The line, not opened yet. A DTU that dials in is met through `dial_ins`; opening waits `patience_s` for it."""
     strainer = None
     if settings.port is not None:
         port: Port = SerialPort(settings.port, rs485=settings.rs485)
