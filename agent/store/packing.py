@@ -19,6 +19,8 @@ _ABSENT = "~"
 _TO_HEX = bytes.maketrans(b",.-~", b"cdba")
 _FROM_HEX = bytes.maketrans(b"cdba", b",.-~")
 _FILL = b"f"
+_FROM_SQL = bytes.maketrans(b"CDBA", b",.-~")
+_FILL_SQL = b"F"
 _NOT_DECIMAL = b"abcdefABCDEF"  # would pass for half-bytes; anything else foreign stops unhexlify
 _EVERY = "*"
 _MORE = 0x80  # LEB128: another 7 bits follow
@@ -48,7 +50,15 @@ def pack_texts(texts: Sequence[str | None]) -> bytes:
 
 def unpack(body: bytes) -> tuple[str | None, ...]:
     """The decimal texts of a body, None where the value is absent."""
-    text = binascii.hexlify(body).translate(_FROM_HEX, _FILL).decode("ascii")
+    return _split(binascii.hexlify(body).translate(_FROM_HEX, _FILL).decode("ascii"))
+
+
+def unpack_many(bodies: str) -> list[tuple[str | None, ...]]:
+    """As `unpack`, of many bodies as SQLite's `hex` writes them, with a space between two."""
+    return [_split(text) for text in bodies.encode("ascii").translate(_FROM_SQL, _FILL_SQL).decode("ascii").split(" ")]
+
+
+def _split(text: str) -> tuple[str | None, ...]:
     if _ABSENT in text:
         return tuple([None if each == _ABSENT else each for each in text.split(",")])
     return tuple(text.split(",")) if text else ()

@@ -18,10 +18,12 @@ from agent.model import Layout, QualityMap, Ranges, StoredRound
 from agent.store import cursors
 from agent.store.database import connect_read_only, is_damage, side
 from agent.store.dates import Boot, Dates, Era
-from agent.store.packing import layout_of, unpack, unpack_quality, unpack_raw
+from agent.store.packing import layout_of, unpack_many, unpack_quality, unpack_raw
 
-_ROUNDS = (
-    "SELECT number, layout, boot_ms, body, quality FROM round WHERE number BETWEEN ? AND ? ORDER BY number LIMIT ?"
+_ROUNDS = (  # one row of columns: sqlite3 lets go of the interpreter at each row, and fifty lines queue for it
+    "SELECT group_concat(number), group_concat(layout), group_concat(boot_ms), group_concat(hex(body), ' '), "
+    "group_concat(ifnull(quality, ''), ' ') "
+    "FROM (SELECT number, layout, boot_ms, body, quality FROM round WHERE number BETWEEN ? AND ? ORDER BY number LIMIT ?)"
 )
 _LAST = "SELECT max(number) FROM round"
 _NEWS = "SELECT (SELECT max(id) FROM boot), (SELECT max(id) FROM era), (SELECT max(first) FROM epoch)"
@@ -102,8 +104,8 @@ class Reader:
 
         The quality maps are shared: not to be changed.
         """
-        rows = self._query(_ROUNDS, (first, last, limit))
-        if not rows:
+        columns = self._query(_ROUNDS, (first, last, limit))[0]
+        if columns[0] is None:
             return []
         self._refresh()
         found: list[StoredRound] = []
@@ -111,7 +113,11 @@ class Reader:
         offset_ms: int | None = None
         prefix = ""
         layouts, qualities, make = self._layouts, self._qualities, StoredRound._make
-        for number, layout_number, boot_ms, body, text in rows:
+        numbers, layout_numbers, boots_ms = (map(int, column.split(",")) for column in columns[:3])
+        bodies, texts = unpack_many(columns[3]), columns[4].split(" ")
+        for number, layout_number, boot_ms, body, text in zip(
+            numbers, layout_numbers, boots_ms, bodies, texts, strict=True
+        ):
             if number >= until:
                 offset_ms, end = self._dates.spell(number)
                 until = last + 1 if end is None else end
@@ -119,10 +125,10 @@ class Reader:
                 prefix, epoch_until = self._epoch_of(number, last + 1)
             layout = layouts.get(layout_number) or self._layout(layout_number)
             quality = None
-            if text is not None:
+            if text:
                 quality = qualities.get((layout_number, text)) or self._quality(layout_number, text)
             at_ms = None if offset_ms is None else boot_ms + offset_ms
-            found.append(make((number, f"{prefix}{number}", layout, at_ms, unpack(body), quality)))
+            found.append(make((number, f"{prefix}{number}", layout, at_ms, body, quality)))
         return found
 
     def raw(self, number: int) -> tuple[bytes, ...]:

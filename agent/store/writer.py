@@ -12,6 +12,7 @@ import contextlib
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 from structlog.typing import FilteringBoundLogger
@@ -27,6 +28,8 @@ from agent.store.queues import Statement
 from agent.store.retention import NOTHING, Purge, Retention
 
 _ROUND = "INSERT OR REPLACE INTO round VALUES (?, ?, ?, ?, ?, ?)"
+_AT_ONCE = 16  # rows of one statement: sqlite3 lets go of the interpreter at each step, and fifty lines queue for it
+_ROUNDS = _ROUND + ", (?, ?, ?, ?, ?, ?)" * (_AT_ONCE - 1)
 _PATIENCE_S = 3.0  # a disk may be full for a moment; after this, rows are given up
 _PLACE = "store"
 
@@ -139,7 +142,7 @@ class Writer:
             )
             if batch.purge.ranges:
                 self._retention.execute(connection, batch.purge)
-            connection.executemany(_ROUND, batch.rounds)
+            _insert(connection, batch.rounds)
             for statement, parameters in batch.statements:
                 connection.execute(statement, parameters)
             faults.write(connection, batch.faults)
@@ -238,6 +241,13 @@ class Writer:
     def bytes(self) -> int:
         """Size of the file and its log."""
         return sum(_size(side(self.path, suffix)) for suffix in ("", "-wal"))
+
+
+def _insert(connection: sqlite3.Connection, rounds: list[RoundRow]) -> None:
+    whole = len(rounds) - len(rounds) % _AT_ONCE
+    for at in range(0, whole, _AT_ONCE):
+        connection.execute(_ROUNDS, tuple(chain.from_iterable(rounds[at : at + _AT_ONCE])))
+    connection.executemany(_ROUND, rounds[whole:])
 
 
 def _size(path: Path) -> int:
