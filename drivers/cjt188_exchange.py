@@ -59,10 +59,14 @@ _FAILURES_TO_DOUBT = 3
 
 @dataclass(slots=True)
 class Talk:
-    """What the questions to one meter have taught: the order of identifiers it hears, and what it left unanswered."""
+    """What the questions to one meter have taught: the order of identifiers it hears, and what it left unanswered.
+
+    `serials` are the numbers of the last questions, by identifier.
+    """
 
     order: str = HIGH_FIRST
     unanswered: deque[int] = field(default_factory=lambda: deque(maxlen=_KEPT_SERIALS))
+    serials: dict[int, int] = field(default_factory=dict)
     _is_proven: bool = False
     _failures: int = 0
     _is_doubted: bool = False
@@ -128,7 +132,8 @@ class CjtAsk:
 
     def begin(self, number: int) -> CjtExchange:
         """A new exchange. Its serial number follows from `number` (0: as it was asked last, to be looked at only)."""
-        serial = (number - 1) % _SERIALS + 1 if number else 0
+        serial = (number - 1) % _SERIALS + 1 if number else self.talk.serials.get(self.identifier, 0)
+        self.talk.serials[self.identifier] = serial
         order = self.items[0].order
         if order == AUTO:
             order = self.talk.next_order() if number else self.talk.order

@@ -284,6 +284,15 @@ def test_a_garbled_answer_proves_that_the_order_was_heard():
     assert asked_order(ask.begin(2)) == b"\x90\x1f"
 
 
+def test_looking_at_a_question_shows_it_as_it_was_asked():
+    ask = ask_of(TOTAL)
+    asked = ask.begin(41)
+    assert ask.begin(0).request == asked.request
+    asked.end()
+    assert ask.begin(0).request == asked.request
+    assert ask.begin(42).request != asked.request
+
+
 def test_a_fixed_byte_order_stays():
     ask = ask_of(TOTAL, di_order="low_first")
     for number in range(1, 9):
