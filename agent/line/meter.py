@@ -7,7 +7,7 @@ live unit codes, its breaker.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
@@ -184,12 +184,24 @@ class PolledMeter:
         return sweep
 
     def _ask(self, ask: Ask, line: Line, timeout_s: float | None) -> Asked:
+        """Asks, and goes on asking while the answer continues in another frame; all of it counts as one transaction."""
+        transaction, tries = self._transact(ask, line, timeout_s)
+        while transaction.reply is not None and (follow := transaction.reply.follow) is not None:
+            later, more = self._transact(follow, line, timeout_s)
+            received = transaction.received + later.received
+            timed = later if later.reply is None else transaction
+            transaction = replace(later, asked_s=timed.asked_s, at_s=timed.at_s, received=received)
+            tries = max(tries, more)
+        return Asked(ask, transaction, tries, _reason(transaction.error))
+
+    def _transact(self, ask: Ask, line: Line, timeout_s: float | None) -> tuple[Transaction, int]:
+        """The last transaction of one request, and the tries it took."""
         tries = 1
         transaction = line.transact(ask.begin(line.next_number()), self.wire, self.delay, timeout_s=timeout_s)
         while isinstance(transaction.error, BadChecksum) and tries < _GARBLED_TRIES:
             tries += 1
             transaction = line.transact(ask.begin(line.next_number()), self.wire, self.delay, timeout_s=timeout_s)
-        return Asked(ask, transaction, tries, _reason(transaction.error))
+        return transaction, tries
 
     def _narrow(self, ask: Ask) -> None:
         if ask in self._asks:
