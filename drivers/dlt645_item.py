@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -103,6 +103,8 @@ def dlt645_item(spec: Mapping[str, Any]) -> Dlt645Item:
             raise SpecError(key, "spec.unknown-key", value=key, allowed=" ".join(_KEYS))
     identifier = _identifier(spec)
     field = field_of(identifier)
+    if field is not None and field.kind == "name":
+        field = replace(field, kind="bcd")  # the digits of a name are as good as a number where they must be compared
     usual = field.kind if field is not None and field.kind in _KINDS else "bcd"
     kind = spec.get("type", usual)
     if kind not in _KINDS:
