@@ -23,7 +23,8 @@ from agent.store.packing import layout_of, unpack_many, unpack_quality, unpack_r
 _ROUNDS = (  # one row of columns: sqlite3 lets go of the interpreter at each row, and fifty lines queue for it
     "SELECT group_concat(number), group_concat(layout), group_concat(boot_ms), group_concat(hex(body), ' '), "
     "group_concat(ifnull(quality, ''), ' ') "
-    "FROM (SELECT number, layout, boot_ms, body, quality FROM round WHERE number BETWEEN ? AND ? ORDER BY number LIMIT ?)"
+    "FROM (SELECT number, layout, boot_ms, body, quality FROM round "
+    "WHERE number BETWEEN ? AND ? ORDER BY number LIMIT ?)"
 )
 _LAST = "SELECT max(number) FROM round"
 _NEWS = "SELECT (SELECT max(id) FROM boot), (SELECT max(id) FROM era), (SELECT max(first) FROM epoch)"
