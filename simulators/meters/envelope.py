@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Protocol
 
 from drivers.octets import crc16
+from simulators.meters.envelope_dlt645 import Dlt645Envelope
 
 _MBAP_BYTES = 7  # Modbus messaging on TCP/IP V1.0b, 3.1.3: transaction, protocol, length, unit
 _FLIPPED = 0x55
@@ -135,7 +136,9 @@ def _modbus(framing: str) -> Envelope:
     return RtuEnvelope() if framing == "rtu" else TcpEnvelope()
 
 
-ENVELOPES: Mapping[str, Callable[[str], Envelope]] = MappingProxyType({"modbus": _modbus})
+ENVELOPES: Mapping[str, Callable[[str], Envelope]] = MappingProxyType(
+    {"modbus": _modbus, "dlt645": lambda _framing: Dlt645Envelope()}
+)
 """Protocol to what makes its envelope, called with the framing; a protocol that is not here has the plain one."""
 
 
