@@ -12,12 +12,15 @@ from dataclasses import dataclass
 from drivers.contract import Ask
 from drivers.modbus import EXCEPTION_BIT, MBAP_SIZE, ModbusDriver
 from drivers.octets import has_sound_crc
+from drivers.raw import RawProtocol
 from drivers.search import Call
 
 _REGISTERS = 2
 _EXCEPTION_SIZE = 5
 _REPLY_SIZE = 5 + 2 * _REGISTERS
 _FUNCTION = 3  # read holding registers
+_READS = frozenset({1, 2, 3, 4})
+_RTU_READ_SIZE, _TCP_READ_SIZE = 8, 12
 FIRST_ADDRESS, LAST_ADDRESS = 1, 247  # serial line V1.02, 2.2
 
 
@@ -78,3 +81,13 @@ def _has_whole_tcp(request: bytes, received: bytes) -> bool:
             return True
         received = received[size:]
     return False
+
+
+def is_modbus_read(framing: str, request: bytes) -> bool:
+    """Whether `request` is a sound frame that reads registers or bits of one meter, and does nothing else."""
+    if framing == "rtu":
+        return len(request) == _RTU_READ_SIZE and has_sound_crc(request) and request[0] != 0 and request[1] in _READS
+    return len(request) == _TCP_READ_SIZE and request[MBAP_SIZE] in _READS
+
+
+RAW_MODBUS = RawProtocol(is_read=is_modbus_read, is_whole=is_whole_modbus)

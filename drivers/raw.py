@@ -18,6 +18,14 @@ IsWhole = Callable[[bytes, bytes], bool]
 """Told the request and what was received: whether the answer is complete."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawProtocol:
+    """What must be known of a protocol: `is_read` tells whether a request (framing and bytes) only reads."""
+
+    is_read: Callable[[str, bytes], bool]
+    is_whole: IsWhole
+
+
 @dataclass(frozen=True, slots=True)
 class RawAsk:
     """A request in bytes. `is_numbered`: its first two bytes are a number of which this side takes care."""
