@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from simulators.meters.answering import Answering
+from simulators.meters.dial_in_line import DialInLine
 from simulators.meters.line_settings import SimulatedLineSettings
 from simulators.meters.meter import SimulatedMeter
 from simulators.meters.record import LineStats, Observer
@@ -36,7 +37,7 @@ class SimulatedLine:
         self.meters: Mapping[str, SimulatedMeter] = {meter.name: meter for meter in meters}
         self._observers = tuple(observers)
         self._stats = LineStats()
-        self._loop: SerialLine | TcpLine | None = None
+        self._loop: SerialLine | TcpLine | DialInLine | None = None
         self._thread: threading.Thread | None = None
         self._port = 0
 
@@ -45,8 +46,9 @@ class SimulatedLine:
         assert self._thread is None, "started twice"
         self._stats = LineStats()
         answering = Answering(self.settings, tuple(self.meters.values()), stats=self._stats, observers=self._observers)
-        kind = SerialLine if self.settings.tcp is None else TcpLine
-        self._loop = kind(self.settings, answering, self._stats)
+        kinds: dict[str, type[SerialLine | TcpLine | DialInLine]]
+        kinds = {"pty": SerialLine, "tcp": TcpLine, "dial_in": DialInLine}
+        self._loop = kinds[self.kind](self.settings, answering, self._stats)
         if isinstance(self._loop, TcpLine):
             self._port = self._loop.port
         self._thread = threading.Thread(
@@ -82,8 +84,15 @@ class SimulatedLine:
         return self._port
 
     @property
+    def kind(self) -> str:
+        """`pty`, `tcp` or `dial_in`."""
+        return "pty" if self.settings.pty is not None else "tcp" if self.settings.tcp is not None else "dial_in"
+
+    @property
     def place(self) -> str:
-        """The path, or `HOST:PORT`."""
+        """The path, or `HOST:PORT`: its own, or the one that it dials."""
+        if self.settings.dial_in is not None:
+            return "{}:{}".format(*self.settings.dial_in.server)
         return self.path if self.settings.tcp is None else f"{self.settings.tcp[0]}:{self._port}"
 
     def stats(self) -> LineStats:
@@ -91,6 +100,6 @@ class SimulatedLine:
         return copy.deepcopy(self._stats)
 
 
-def _run(loop: SerialLine | TcpLine) -> None:
+def _run(loop: SerialLine | TcpLine | DialInLine) -> None:
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_TIMERSLACK, _TIMER_SLACK_NS, 0, 0, 0)  # of this thread
     loop.run()

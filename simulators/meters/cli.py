@@ -116,8 +116,7 @@ class _Printer:
     def ready(self, lines: Mapping[str, SimulatedLine]) -> None:
         """Everything is open; scripts wait for this line."""
         if self._is_json:
-            kinds = {name: "pty" if line.settings.tcp is None else "tcp" for name, line in lines.items()}
-            places = {name: {kinds[name]: line.place, "meters": list(line.meters)} for name, line in lines.items()}
+            places = {name: {line.kind: line.place, "meters": list(line.meters)} for name, line in lines.items()}
             self._json("meters.ready", lines=places)
             return
         for name, line in lines.items():

@@ -78,6 +78,7 @@ class LineStats:
     late_s: float = 0.0  # by how much last bytes of answers came after their moment, added up
     latest_s: float = 0.0  # the worst of them
     refused_connections: int = 0
+    dialled: int = 0  # connections of a DTU
     meters: dict[str, int] = field(default_factory=dict)  # answers of each
 
     def as_json(self) -> dict[str, Any]:

@@ -16,14 +16,21 @@ from drivers.registry import DRIVERS
 from simulators.meters.bus import SimulatedLine
 from simulators.meters.image import MeterImage
 from simulators.meters.inverse import CannotShowError
-from simulators.meters.line_settings import SimulatedLineSettings
+from simulators.meters.line_settings import SimulatedDtu, SimulatedLineSettings
 from simulators.meters.meter import SimulatedMeter
 from simulators.meters.record import Observer
-from simulators.meters.station_form import SimulatedLineForm, SimulatedMeterForm, SimulatedStationForm
+from simulators.meters.station_form import (
+    SimulatedDtuForm,
+    SimulatedLineForm,
+    SimulatedMeterForm,
+    SimulatedStationForm,
+)
 from simulators.mischief import CannotMisbehaveError, Trouble
 
 PROFILES = "profiles"  # the site's own lie in this directory beside the file, as beside agent.yaml
-_SERIAL_KEYS = ("baud", "parity", "stop_bits", "usb_timer", "echo", "strict")
+_MEDIA = ("pty", "tcp", "dial_in")
+_ADAPTER_KEYS = ("usb_timer", "echo", "strict")
+_SERIAL_KEYS = ("baud", "parity", "stop_bits", *_ADAPTER_KEYS)
 
 
 def load(path: Path, *, observers: Sequence[Observer] = ()) -> dict[str, SimulatedLine]:
@@ -71,11 +78,11 @@ class _Loader:
             path: Steps = ("lines", name)
             self._check_line(path, set(node.entries()))
             form = accepted(self._document, path, SimulatedLineForm)
-            if form is None or (form.pty is None) == (form.tcp is None):
+            if form is None or sum(getattr(form, key) is not None for key in _MEDIA) != 1:
                 continue
             line = _line_settings(name, form, directory)
             place = line.pty or line.tcp
-            if place in taken and (line.tcp is None or line.tcp[1]):
+            if place is not None and place in taken and (line.tcp is None or line.tcp[1]):
                 key = "pty" if line.tcp is None else "tcp"
                 self._document.complain((*path, key), "port-taken", value=str(form.pty or form.tcp), other=taken[place])
             taken.setdefault(place, name)
@@ -84,17 +91,17 @@ class _Loader:
 
     def _check_line(self, path: Steps, keys: set[str]) -> None:
         """Keys that do not go together."""
-        if {"pty", "tcp"} <= keys:
-            self._document.complain_key((*path, "tcp"), "sim-pty-and-tcp")
-        elif keys and not {"pty", "tcp"} & keys:
+        media = [key for key in _MEDIA if key in keys]
+        if len(media) > 1:
+            self._document.complain_key((*path, media[1]), "sim-pty-and-tcp")
+        elif keys and not media:
             self._document.complain(path, "sim-pty-or-tcp")
-        elif "tcp" in keys:
-            for key in _SERIAL_KEYS:
-                if key in keys:
-                    self._document.complain_key((*path, key), "serial-on-tcp", key=key)
-        elif "max_connections" in keys:
+        for key in _SERIAL_KEYS if media == ["tcp"] else _ADAPTER_KEYS if media == ["dial_in"] else ():
+            if key in keys:
+                self._document.complain_key((*path, key), "serial-on-tcp", key=key)
+        if media in (["pty"], ["dial_in"]) and "max_connections" in keys:
             self._document.complain_key((*path, "max_connections"), "sim-tcp-on-pty", key="max_connections")
-        elif "framing" in keys and self._document.root.at((*path, "framing"))[0].value == "tcp":
+        elif media == ["pty"] and "framing" in keys and self._document.root.at((*path, "framing"))[0].value == "tcp":
             self._document.complain((*path, "framing"), "framing-on-port")
 
     def _add_meter(
@@ -172,12 +179,26 @@ def _line_settings(name: str, form: SimulatedLineForm, directory: Path) -> Simul
         name=name,
         pty=None if form.pty is None else directory / form.pty,
         tcp=None if form.tcp is None else (form.tcp.host, form.tcp.port),
+        dial_in=None if form.dial_in is None else _dtu(form.dial_in),
         framing=form.framing or "",
         latency_s=form.latency / 1000,
         strict=form.strict,
         echo=form.echo,
         usb_timer_s=None if form.usb_timer is None else form.usb_timer / 1000,
         max_connections=form.max_connections,
+    )
+
+
+def _dtu(form: SimulatedDtuForm) -> SimulatedDtu:
+    return SimulatedDtu(
+        server=(form.server.host, form.server.port),
+        registration=b"" if form.registration is None else form.registration.packet,
+        heartbeat=b"" if form.heartbeat is None else form.heartbeat.packet,
+        every_s=form.every / 1000,
+        redial_s=form.redial / 1000,
+        air_s=form.air / 1000,
+        drop_s=None if form.drop is None else form.drop / 1000,
+        behaviour=frozenset(form.behaviour),
     )
 
 

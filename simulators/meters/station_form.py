@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, Strict, field_validator
 
+from agent.config_form import Packet
 from agent.form.fields import DurationMs, Kind, Name, NumberKind, Section, Switch, Text, Whole, refusal, text_of
 from agent.form.nodes import shown
 from agent.profile_form import Parity
@@ -74,13 +75,34 @@ Latency = Annotated[int, DurationMs("0ms", "60s")]
 Words = Annotated[dict[int, int], _Registers()]
 
 
+Behaviour = Literal[
+    "duplicate", "heartbeat_inside", "heartbeat_glued", "registration_glued", "registration_slow",
+    "registration_garbage", "registration_oversize", "registration_never",
+]  # fmt: skip
+
+
+class SimulatedDtuForm(Section):
+    """A DTU that dials in."""
+
+    locale_name: ClassVar[str] = "sim-dtu"
+    server: Annotated[TcpAddress, _Endpoint()] = Field(description="HOST:PORT that it dials")
+    registration: Packet | None = Field(None, description="what it sends first")
+    heartbeat: Packet | None = Field(None, description="what it sends to show that it lives")
+    every: Annotated[int, DurationMs("10ms", "1d")] = Field(30_000, description="how often it does")
+    redial: Annotated[int, DurationMs("0ms", "1d")] = Field(1000, description="the pause before it dials again")
+    air: Annotated[int, DurationMs("0ms", "60s")] = Field(50, description="how long anything is in the air, each way")
+    drop: Annotated[int, DurationMs("10ms", "1d")] | None = Field(None, description="how often its connection breaks")
+    behaviour: list[Behaviour] = Field([], description="what else it does")
+
+
 class SimulatedLineForm(Section):
-    """One pseudo-terminal or one TCP endpoint."""
+    """One pseudo-terminal, one TCP endpoint, or one DTU that dials in."""
 
     locale_name: ClassVar[str] = "sim-line"
     pty: Text | None = Field(None, description="where the link to the pseudo-terminal is put")
     tcp: Annotated[TcpAddress, _Endpoint()] | None = Field(None, description="HOST:PORT to listen on; port 0: any free")
-    framing: Literal["rtu", "tcp"] | None = Field(None, description="default rtu on a pty, tcp on TCP")
+    dial_in: SimulatedDtuForm | None = Field(None, description="a DTU that dials in")
+    framing: Literal["rtu", "tcp"] | None = Field(None, description="default tcp on TCP, else rtu")
     baud: Baud | None = Field(None, description="default as the meter's profile says")
     parity: Parity | None = Field(None, description="default as the meter's profile says")
     stop_bits: StopBits | None = Field(None, description="default as the meter's profile says")

@@ -14,7 +14,7 @@ from simulators import mischief
 from simulators.meters.orders import OrderForm, carry_out
 from simulators.meters.record import LineStats
 from simulators.meters.station import load
-from simulators.meters.station_form import SimulatedLineForm, SimulatedMeterForm
+from simulators.meters.station_form import Behaviour, SimulatedDtuForm, SimulatedLineForm, SimulatedMeterForm
 from simulators.mischief import Mischief
 
 DOCS = Path(__file__).parents[2] / "docs" / "vendors"
@@ -25,6 +25,8 @@ PAGES = {lang: (DOCS / f"simulated-meters.{lang}.md").read_text(encoding="utf-8"
 def test_every_key_kind_and_counter_stands_in_the_page(lang: str) -> None:
     names = {
         *SimulatedLineForm.model_fields,
+        *SimulatedDtuForm.model_fields,
+        *get_args(Behaviour),
         *SimulatedMeterForm.model_fields,
         *Mischief.model_fields,
         *get_args(mischief.Kind),
