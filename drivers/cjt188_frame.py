@@ -25,6 +25,7 @@ from drivers.cjt188_wire import (
     HIGH_FIRST,
     LOW_FIRST,
     MONTHS,
+    MOST_LITRE_DECIMALS,
     NEW_ADDRESS,
     READING,
     REGISTER_SIZE,
@@ -43,6 +44,7 @@ from drivers.cjt188_wire import (
 AUTO, EDITION_2004, EDITION_2018 = "auto", "2004", "2018"
 EDITIONS = (AUTO, EDITION_2004, EDITION_2018)
 CLOCK_ORDERS = (LOW_FIRST, HIGH_FIRST)
+LITRE_DECIMALS = tuple(range(MOST_LITRE_DECIMALS + 1))
 _EDITION_OF = {HIGH_FIRST: EDITION_2004, LOW_FIRST: EDITION_2018}
 _ORDER_OF = {edition: order for order, edition in _EDITION_OF.items()}
 _DOUBLED = 7  # DL/T 645 sends its start byte again so many bytes later
@@ -55,18 +57,13 @@ _BATTERY_LOW = 0x04
 Fields = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """What a frame does not tell: decimals of a register in litres (0…3), and the order of the clock's bytes."""
-
-    litre_decimals: int | None = None
-    clock_order: str | None = None
-
-
-def fields_of(data: bytes, edition: str = AUTO, options: Options | None = None) -> Fields:
+def fields_of(
+    data: bytes, edition: str = AUTO, *, litre_decimals: int | None = None, clock_order: str | None = None
+) -> Fields:
     """The fields of the first sound frame in `data`, or `valid: false` and, in `error`, what is wrong.
 
     `edition`: `auto` (the identifier tells its byte order), or whose byte order it has: `2004`, `2018`.
+    `litre_decimals` (0…3): of a register in litres; `clock_order`: of the clock's bytes. No frame tells them.
     """
     at, frame = _chosen(data)
     if frame is None:
@@ -77,7 +74,15 @@ def fields_of(data: bytes, edition: str = AUTO, options: Options | None = None) 
     fields = _head(data, at, frame, edition)
     if not frame.is_sound:
         return fields | {"computed_cs": f"{frame.sum:02X}", "error": _problem(data, at, frame)}
-    return fields | _content(frame, fields, options or Options())
+    return fields | _content(frame, fields, _Options(litre_decimals, clock_order))
+
+
+@dataclass(frozen=True, slots=True)
+class _Options:
+    """What no frame tells."""
+
+    litre_decimals: int | None
+    clock_order: str | None
 
 
 def _problem(data: bytes, at: int | None, frame: Frame | None) -> Fields:
@@ -136,7 +141,7 @@ def _head(data: bytes, at: int, frame: Frame, edition: str) -> Fields:
     }
 
 
-def _content(frame: Frame, head: Fields, options: Options) -> Fields:
+def _content(frame: Frame, head: Fields, options: _Options) -> Fields:
     """What stands behind identifier and serial number of a sound frame."""
     if not frame.has_identifier:
         return {}
@@ -149,7 +154,7 @@ def _content(frame: Frame, head: Fields, options: Options) -> Fields:
     return found | ({"trailing": _hex(trailing)} if trailing else {})
 
 
-def _answer(frame: Frame, identifier: int, rest: _Rest, options: Options) -> Fields | None:
+def _answer(frame: Frame, identifier: int, rest: _Rest, options: _Options) -> Fields | None:
     """The fields of a reply; None for one whose layout is not known."""
     if identifier == READING and frame.meter_type in WATER:
         fields = _register("total", rest, options, is_first=True)
@@ -175,7 +180,7 @@ def _question(identifier: int, rest: _Rest) -> Fields | None:
     return None
 
 
-def _register(name: str, rest: _Rest, options: Options, *, is_first: bool) -> Fields:
+def _register(name: str, rest: _Rest, options: _Options, *, is_first: bool) -> Fields:
     """A total: in m3 where its unit code allows that, else its digits as they are."""
     sent = rest.take(REGISTER_SIZE)
     if not sent:
@@ -194,7 +199,7 @@ def _register(name: str, rest: _Rest, options: Options, *, is_first: bool) -> Fi
     return fields
 
 
-def _clock(rest: _Rest, options: Options) -> Fields:
+def _clock(rest: _Rest, options: _Options) -> Fields:
     sent = rest.take(_CLOCK_SIZE)
     if not sent:
         return {}

@@ -14,7 +14,7 @@ from typing import Any, TextIO
 
 from agent import page
 from agent.messages import Messages
-from drivers import dlt645_frame
+from drivers import cjt188_frame, dlt645_frame
 from drivers.modbus_frame import Direction, DirectionNeeded, Frame, FrameError, decode_rtu, decode_tcp
 
 HELP_KEY = "cli.verb.frame"
@@ -28,17 +28,20 @@ _PROTOCOLS: Mapping[str, Callable[[bytes, Direction | None], Frame]] = MappingPr
 class _Page:
     """A protocol whose frames are shown by the names of its own page: `fields(frame, edition)` of one of `editions`.
 
-    Where the frame is not sound, the fields also hold `error`: {code, arguments}, the sentence `frame.wrong.CODE`. It
-    is for people: the page says which keys such a frame has, and machines get no others.
+    `options` are the arguments it takes besides, by name: what no frame tells. Where the frame is not sound, the fields
+    also hold `error`: {code, arguments}, the sentence `frame.wrong.CODE`. It is for people: the page says which keys
+    such a frame has, and machines get no others.
     """
 
-    fields: Callable[[bytes, str], dict[str, Any]]
+    fields: Callable[..., dict[str, Any]]
     editions: tuple[str, ...]
+    options: frozenset[str] = frozenset()
 
 
 _PAGES: Mapping[str, _Page] = MappingProxyType(
     {
         "dlt645": _Page(dlt645_frame.fields_of, dlt645_frame.EDITIONS),
+        "cjt188": _Page(cjt188_frame.fields_of, cjt188_frame.EDITIONS, frozenset({"litre_decimals", "clock_order"})),
     }
 )
 _FIELDS = ("transaction", "address", "function", "direction", "register", "count", "data", "exception", "crc")
@@ -51,6 +54,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("hex", nargs="+", help="cli.frame.hex")
     parser.add_argument("--direction", choices=[side.value for side in Direction], help="cli.frame.direction")
     parser.add_argument("--edition", help="cli.frame.edition")
+    litres = cjt188_frame.LITRE_DECIMALS
+    parser.add_argument("--litre-decimals", type=int, choices=litres, help="cli.frame.litre_decimals")
+    parser.add_argument("--clock-order", choices=cjt188_frame.CLOCK_ORDERS, help="cli.frame.clock_order")
     parser.add_argument("--json", action="store_true", help="cli.json_option")
 
 
@@ -121,7 +127,8 @@ def _run_page(shown: _Page, frame: bytes, arguments: argparse.Namespace, out: Me
         known = ", ".join(shown.editions)
         print(out.text("cli.wrong.choice", name="--edition", value=edition, allowed=known), file=sys.stderr)
         return 2
-    fields = shown.fields(frame, edition)
+    options = {name: getattr(arguments, name) for name in shown.options}
+    fields = shown.fields(frame, edition, **options)
     error = fields.pop("error", None)
     if arguments.json:
         print(json.dumps(fields))
@@ -150,7 +157,7 @@ def _page_lines(fields: Mapping[str, Any], protocol: str, out: Messages) -> list
     titled = []
     for name, value in fields.items():
         key = f"frame.{protocol}.{name}"
-        if value is False and name != "valid":
+        if value is False and name not in {"valid", "bcd_valid"}:
             continue
         titled.append((out.text(key) if out.has(key) else name, _page_value(name, value)))
     column = 2 + max(page.width_of(title) for title, _ in titled)
@@ -170,7 +177,7 @@ def _page_value(name: str, value: object) -> str:
             return ", ".join(_page_value(name, each) for each in value)
         case dict():
             return " ".join(f"{key}={_page_value(key, each)}" for key, each in value.items() if each is not False)
-        case str() if name in {"data_plain", "trailing"}:
+        case str() if name in {"data", "data_plain", "trailing"}:
             return page.spaced_hex(value)
         case _:
             return str(value)
