@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from agent import logs
 from agent.clock import SystemClock, sharpen_timers
+from agent.comparing import DirectComparing
 from agent.config import load
 from agent.control import ControlError
 from agent.line.line import Line
@@ -37,20 +39,22 @@ class DirectReading:
         self._dial_ins: DialIns | None = None
         self._listening: threading.Thread | None = None
 
-    def read(self, name: str) -> dict[str, Any]:
-        """One poll now, as the daemon's `read` answers it.
+    def read(self, name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """One poll now, as the daemon's `read` answers it; `arguments` may say what the display `shows`, and `who`.
 
         Raises:
-            ControlError: LINE_DOWN or LINE_HELD, as the daemon would refuse.
+            ControlError: LINE_DOWN or LINE_HELD and so on, as the daemon would refuse.
         """
         line_name = self._config.meters[name].line
         line, meters = self._line(line_name)
         try:
-            return read_now(line_name, line, meters[name], self._clock)
+            result = read_now(line_name, line, meters[name], self._clock)
         except LineHeldError as error:
             raise ControlError("LINE_HELD", line=line_name, detail=error.detail, holder=error.holder) from error
         except LineDownError as error:
             raise ControlError("LINE_DOWN", line=line_name, detail=error.detail) from error
+        comparing = DirectComparing(self._config.store, clock=self._clock, log=logs.set_up(level="warning"))
+        return comparing.told(result, self._config.profiles[self._config.meters[name].profile], arguments)
 
     def close(self) -> None:
         """Lets go of every line it has opened."""

@@ -16,8 +16,10 @@ from pydantic import BaseModel, Field, create_model
 from agent.config_form import ConfigForm
 from agent.form.fields import Name
 from agent.form.reference import page_of, schema_of, sections_of
+from agent.library_page import library_page
 from agent.messages import LANGUAGES, Messages, fault_page
 from agent.profile_form import FactorForm, FlagForm, ItemForm, MarkForm, PartForm, ProfileForm
+from agent.profiles import Library
 from agent.uplinks.registry import settings_models
 from drivers.contract import SpecError
 from drivers.registry import DRIVERS
@@ -50,6 +52,8 @@ def documents() -> Mapping[str, str]:
         "config/profile.schema.json": _json(profile_schema()),
     }
     config, profile = _config_form(), ProfileForm
+    library = Library(drivers=DRIVERS)
+    profiles = [library.load(name) for name in library.names()]
     for lang in LANGUAGES:
         messages = Messages(lang)
         config_page = page_of([config, *sections_of(config)], messages, page="config", extra={})
@@ -57,6 +61,7 @@ def documents() -> Mapping[str, str]:
         profile_page = page_of([profile, *sections_of(profile)], messages, page="profile", extra=extra)
         found[f"docs/reference/configuration.{lang}.md"] = config_page
         found[f"docs/reference/profile.{lang}.md"] = profile_page
+        found[f"docs/reference/meters.{lang}.md"] = library_page(profiles, messages)
         found[f"docs/faults.{lang}.md"] = fault_page(messages)
     return found
 

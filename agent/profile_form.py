@@ -243,7 +243,7 @@ class ProfileForm(Section):
     profile: Name
     title: TitleForm
     source: Text
-    tested: Literal["document", "captured", "field"] = "document"
+    tested: Literal["document", "simulator", "hardware"] = "document"
     unconfirmed: UnconfirmedForm | None = None
     protocol: Text
     line: SerialForm = SerialForm()

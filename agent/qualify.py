@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
@@ -20,11 +20,14 @@ _FAULTS = {
 }
 
 
-def qualify(entries: Sequence[Entry], found: Round, baseline: Baseline) -> tuple[Round, Baseline]:
+def qualify(
+    entries: Sequence[Entry], found: Round, baseline: Baseline, doubts: Collection[str] = ()
+) -> tuple[Round, Baseline]:
     """The round with its flags, and the baseline for the next one.
 
     A value out of range keeps its number and gets the flag. A counter below its last good value is flagged and the old
-    baseline stays, until a rollover or a replacement is established.
+    baseline stays, until a rollover or a replacement is established. What is among the `doubts` is UNCONFIRMED, which
+    says nothing against its being a baseline.
     """
     quality = dict(found.quality)
     after = dict(baseline)
@@ -40,6 +43,8 @@ def qualify(entries: Sequence[Entry], found: Round, baseline: Baseline) -> tuple
                 reasons.append(Reason.NEGATIVE_DELTA.value)
             if not reasons:
                 after[entry.quantity] = value
+        if entry.quantity in doubts:
+            reasons.append(Reason.UNCONFIRMED.value)
         if reasons:
             quality[entry.quantity] = tuple(reasons)
     if quality == dict(found.quality):
@@ -60,10 +65,22 @@ class Judge:
         self._entries: dict[tuple[str, str], Sequence[Entry]] = {}
         self._baselines: dict[str, Baseline] = {}
         self._raised: dict[str, frozenset[FaultCode]] = {}
+        self._doubts: dict[tuple[str, str], frozenset[str]] = {}
 
-    def knows(self, meter: str, version: str, entries: Sequence[Entry]) -> None:
-        """From now on rounds of `meter` under profile `version` are judged by `entries`."""
+    def knows(
+        self, meter: str, version: str, entries: Sequence[Entry], *, doubts: frozenset[str] = frozenset()
+    ) -> None:
+        """From now on rounds of `meter` under profile `version` are judged by `entries`; `doubts` are UNCONFIRMED.
+
+        The baseline is asked for again: what another version made of the registers may have been another number.
+        """
         self._entries[meter, version] = tuple(entries)
+        self._doubts[meter, version] = doubts
+        self._baselines.pop(meter, None)
+
+    def doubts(self, meter: str, version: str, doubts: frozenset[str]) -> None:
+        """From now on only these are UNCONFIRMED."""
+        self._doubts[meter, version] = doubts
 
     def __call__(self, found: Round) -> Round:
         """The round with its flags."""
@@ -74,7 +91,8 @@ class Judge:
         if meter not in self._baselines:
             stored = self._baseline(meter)
             self._baselines[meter] = {quantity: Decimal(text) for quantity, text in stored.items()}
-        judged, self._baselines[meter] = qualify(entries, found, self._baselines[meter])
+        doubts = self._doubts.get((meter, found.layout.version), frozenset())
+        judged, self._baselines[meter] = qualify(entries, found, self._baselines[meter], doubts)
         if judged is not found or self._raised.get(meter, _EVERY):
             self._report(judged, meter)
         return judged

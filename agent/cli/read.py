@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import getpass
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing
@@ -13,21 +15,24 @@ from typing import Any
 
 from agent import page
 from agent.client import DEFAULT_CONFIG, Site, site_of
+from agent.confirmation import shown_number
 from agent.control import ControlError, DaemonAwayError
 from agent.form.problems import FormErrors
 from agent.messages import Messages, fault_text, problem_lines, refusal_text
 from agent.quantities import QUANTITIES
 
 HELP_KEY = "cli.verb.read"
+_COMPARED = ("matched", "confirmed", "unconfirmed")
 _TIMEOUT_S = 60.0  # the daemon may be in the middle of another round, and the meter may be dead
 
-Reading = Callable[[str], dict[str, Any]]
+Reading = Callable[[str, Mapping[str, str]], dict[str, Any]]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The verb's arguments."""
     parser.add_argument("meters", nargs="*", metavar="METER", help="read.meters")
     parser.add_argument("--all", action="store_true", help="read.all_option")
+    parser.add_argument("--shows", metavar="NUMBER", help="read.shows_option")
     parser.add_argument("-c", "--config", type=Path, default=DEFAULT_CONFIG, metavar="FILE", help="cli.config_option")
     parser.add_argument("--json", action="store_true", help="cli.json_option")
 
@@ -36,6 +41,9 @@ def run(arguments: argparse.Namespace, out: Messages) -> int:
     """0 when every meter answered; 1 when one did not; 2 for a wrong configuration or an unknown meter."""
     if bool(arguments.meters) == arguments.all:
         print(out.text("read.which"), file=sys.stderr)
+        return 2
+    if arguments.shows is not None and (len(arguments.meters) != 1 or shown_number(arguments.shows) is None):
+        print(out.text("read.shows_what", value=arguments.shows), file=sys.stderr)
         return 2
     site = site_of(arguments.config)
     with ExitStack() as stack:
@@ -63,14 +71,15 @@ def _reading(site: Site, stack: ExitStack) -> tuple[list[str], Reading]:
 
         reading = stack.enter_context(closing(DirectReading(site.config)))
         return reading.meters, reading.read
-    return known, lambda name: dict(site.ask("read", {"meter": name}, timeout_s=_TIMEOUT_S))
+    return known, lambda name, more: dict(site.ask("read", {"meter": name, **more}, timeout_s=_TIMEOUT_S))
 
 
 def _read_all(meters: list[str], read: Reading, arguments: argparse.Namespace, site: Site, out: Messages) -> int:
     results = []
+    more = {} if arguments.shows is None else {"shows": arguments.shows, "who": _who()}
     for name in meters:
         try:
-            result = read(name)
+            result = read(name, more)
         except ControlError as refused:
             result = {"meter": name, "error": {"code": refused.code, "arguments": refused.arguments}}
         results.append(result)
@@ -90,7 +99,17 @@ def _say_unknown(name: str, known: list[str], out: Messages) -> None:
 
 
 def _failed(result: Mapping[str, Any]) -> bool:
-    return "error" in result or any(exchange["error"] for exchange in result["exchanges"])
+    comparison = result.get("comparison", {"matched": True, "recorded": True})
+    is_answered = "error" not in result and not any(exchange["error"] for exchange in result["exchanges"])
+    return not (is_answered and comparison["matched"] and comparison["recorded"])
+
+
+def _who() -> str:
+    """The person at the keyboard, as far as the system knows."""
+    try:
+        return os.environ.get("SUDO_USER") or getpass.getuser()
+    except (KeyError, OSError):  # a number without a name
+        return str(os.getuid())
 
 
 def _lines(result: Mapping[str, Any], site: Site, out: Messages) -> list[str]:
@@ -104,7 +123,25 @@ def _lines(result: Mapping[str, Any], site: Site, out: Messages) -> list[str]:
         for key in ("sent_hex", "received_hex"):
             text = page.spaced_hex(exchange[key]) or out.text("evidence.nothing")
             lines += page.labelled(out.text(f"evidence.{key}"), text, indent=2, column=12, width=out.width)
-    return [*lines, *(f"  {line}" for line in _values(result, out))]
+    return [*lines, *(f"  {line}" for line in _values(result, out)), *_compared(result, out)]
+
+
+def _compared(result: Mapping[str, Any], out: Messages) -> list[str]:
+    """What the number on the display said of the readings."""
+    comparison = result.get("comparison")
+    if comparison is None:
+        return []
+    names = {key: ", ".join(out.quantity(name) for name in comparison[key]) for key in _COMPARED}
+    if not comparison["matched"]:
+        texts = [out.text("read.no_match", shows=comparison["shows"])]
+    else:
+        texts = [out.text("read.matched", shows=comparison["shows"], names=names["matched"])]
+        if comparison["confirmed"]:
+            key = "read.confirmed" if comparison["recorded"] else "read.not_recorded"
+            texts.append(out.text(key, names=names["confirmed"]))
+    if comparison["unconfirmed"]:
+        texts.append(out.text("read.unconfirmed", names=names["unconfirmed"]))
+    return ["", *(f"  {line}" for text in texts for line in page.wrapped(text, out.width - 2))]
 
 
 def _values(result: Mapping[str, Any], out: Messages) -> list[str]:

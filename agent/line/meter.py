@@ -47,7 +47,12 @@ _FAULTS = {
     Reason.REFUSED: FaultCode.METER_REFUSED,
     Reason.BUSY: FaultCode.METER_BUSY,
 }
-_OTHER_FAULTS = (FaultCode.METER_VALUE_MISSING, FaultCode.METER_SETTING_CHANGED, FaultCode.METER_READ_SPLIT)
+_OTHER_FAULTS = (
+    FaultCode.METER_VALUE_MISSING,
+    FaultCode.METER_TOTAL_COARSE,
+    FaultCode.METER_SETTING_CHANGED,
+    FaultCode.METER_READ_SPLIT,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,12 +31,13 @@ _COMPLETE = ".salvaged"
 _FARTHEST = 1 << 40  # no file holds this many rounds
 _EPOCH_DIGITS = 8
 _DECIMAL = re.compile(r"-?[0-9]+(\.[0-9]+)?")
-_TABLES = ("boot", "era", "layout", "uplink", "parked", "fault", "counter", "epoch")
+_TABLES = ("boot", "era", "layout", "uplink", "parked", "fault", "counter", "epoch", "confirmation")
 _NUMBERS = (  # where a number can be read that was given once
     "SELECT max(first) FROM boot",
     "SELECT max(first) FROM era",
     "SELECT max(began_round) - 1 FROM fault",
     "SELECT max(ended_round) - 1 FROM fault",
+    "SELECT max(round) - 1 FROM confirmation",
     "SELECT max(number) FROM parked",
     "SELECT max(first) - 1 FROM epoch",
     "SELECT max(number) FROM round",
@@ -167,18 +168,21 @@ def _mapped(path: Path) -> Iterator[Bytes]:
 
 def _table_of(row: Row) -> str | None:
     """Whose row this is, by its shape: the number, the empty place of the key, the other columns."""
+    table: str | None = None
     match row:
         case (_, None, int(), int(), bytes(), str() | None, bytes()):
-            return "round"
+            table = "round"
         case (_, None, str(), str(), str(), str(), str(), str(), str(), int(), bytes()):
-            return "layout"
+            table = "layout"
+        case (_, None, str(), str(), str(), str(), str(), str(), str(), int(), str(), int()):
+            table = "confirmation"
         case (_, None, int(), str(), int(), str(), int()):
-            return "era"
+            table = "era"
         case (_, None, int(), str()):
-            return "boot"
+            table = "boot"
         case (_, None, str(epoch)) if len(epoch) == _EPOCH_DIGITS:
-            return "epoch"
-    return None
+            table = "epoch"
+    return table
 
 
 def _is_whole(row: Sequence[Any], known: Mapping[int, Layout]) -> bool:

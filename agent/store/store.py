@@ -22,6 +22,7 @@ from agent.clock import Clock
 from agent.faults import FaultCode
 from agent.model import Ranges, Round
 from agent.store.calendar import Calendar
+from agent.store.confirmations import Confirmations
 from agent.store.counters import Counters
 from agent.store.database import Lock, is_damage, side
 from agent.store.faults import FaultLog
@@ -64,6 +65,7 @@ class Store:
         """`keep_s`: age in seconds, `max_bytes`: size of the file, `free_bytes`: what must stay free on the disk."""
         self.path = path
         self.faults = FaultLog(clock=clock, log=log, next_number=lambda: self._next)
+        self.confirmations = Confirmations(clock=clock, next_number=lambda: self._next)
         self._clock = clock
         self._log = log
         self._retention = Retention(path, clock=clock, keep_s=keep_s, max_bytes=max_bytes, free_bytes=free_bytes)
@@ -139,6 +141,7 @@ class Store:
         self._queues.load(connection, deleted)
         self._counters.load(connection, self._layouts.load(connection), self._committed)
         self.faults.load(connection)
+        self.confirmations.load(connection)
 
     def close(self) -> None:
         """Commits everything that waits and closes; after it a kill or a power cut loses nothing.
@@ -318,7 +321,7 @@ class Store:
         """Rounds are always due after their hold; what only rides along, when nothing was committed for a second."""
         if self._rounds or self._kept is not None:
             return True
-        has_news = self._is_redated or self._queues.has_news() or self.faults.has_news()
+        has_news = self._is_redated or any(each.has_news() for each in (self._queues, self.faults, self.confirmations))
         return has_news and self._clock.monotonic() - self._committed_s > HOLD_S
 
     def _commit_stubbornly(self, stop: threading.Event, beat: Callable[[], None]) -> None:
@@ -372,7 +375,7 @@ class Store:
             self._is_redated = False
         self._room.set()
         self._hurry.clear()
-        statements += self._queues.take(every=every)
+        statements += [*self._queues.take(every=every), *self.confirmations.take()]
         return Batch(rounds=rounds, statements=statements, faults=self.faults.take(every=every), top=top)
 
     def _settle(self, batch: Batch) -> None:
@@ -393,4 +396,4 @@ class Store:
         with self._lock:
             self._queues.retake()
             self._counters.retake()
-            return [*self._layouts.restated(), *self._calendar.restated()]
+            return [*self._layouts.restated(), *self._calendar.restated(), *self.confirmations.restated()]
