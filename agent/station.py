@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.clock import SystemClock, date_of
+from agent.comparing import Comparing
 from agent.control import ControlError, ControlServer, socket_path
 from agent.faults import FaultCode, FaultSink
 from agent.forward.forwarder import Forwarder
@@ -55,6 +56,7 @@ class RunningStation:
         self.faults: FaultSink = self._store.faults
         self._supervisor = Supervisor(clock=clock, faults=self.faults, log=log)
         self._judge = Judge(faults=self.faults, baseline=self._store.last_values)
+        self._comparing = Comparing(self._store, self._judge, log=log)
         self._pollers: dict[str, Poller] = {}
         self._forwarders: dict[str, Forwarder] = {}
 
@@ -154,7 +156,8 @@ class RunningStation:
             return
         for meter in meters:
             profile = self.config.profiles[meter.profile]
-            self._judge.knows(meter.name, profile.version, self.config.entries(meter.name))
+            doubts = self._comparing.doubts(meter.name, profile)
+            self._judge.knows(meter.name, profile.version, self.config.entries(meter.name), doubts=doubts)
         poller = Poller(
             name,
             line=make_line(settings, clock=self._clock),
@@ -233,13 +236,14 @@ class RunningStation:
         if meter is None:
             raise ControlError("UNKNOWN_METER", meter=name, known=" ".join(self.config.meters))
         try:
-            return self._pollers[meter.line].read(name)
+            result = self._pollers[meter.line].read(name)
         except LineHeldError as error:
             raise ControlError("LINE_HELD", line=meter.line, holder=error.holder, detail=error.detail) from error
         except LineDownError as error:
             raise ControlError("LINE_DOWN", line=meter.line, detail=error.detail) from error
         except TimeoutError as error:
             raise ControlError("NO_ANSWER", waited_s=30) from error
+        return self._comparing.told(result, self.config.profiles[meter.profile], arguments)
 
     def _outbox_retry(self, arguments: dict[str, Any]) -> dict[str, Any]:
         name, number = str(arguments.get("uplink", "")), arguments.get("number")
