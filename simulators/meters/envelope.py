@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Protocol
 
 from drivers.octets import crc16
+from simulators.meters.envelope_cjt188 import Cjt188Envelope
 from simulators.meters.envelope_dlt645 import Dlt645Envelope
 
 _MBAP_BYTES = 7  # Modbus messaging on TCP/IP V1.0b, 3.1.3: transaction, protocol, length, unit
@@ -137,7 +138,7 @@ def _modbus(framing: str) -> Envelope:
 
 
 ENVELOPES: Mapping[str, Callable[[str], Envelope]] = MappingProxyType(
-    {"modbus": _modbus, "dlt645": lambda _framing: Dlt645Envelope()}
+    {"modbus": _modbus, "dlt645": lambda _framing: Dlt645Envelope(), "cjt188": lambda _framing: Cjt188Envelope()}
 )
 """Protocol to what makes its envelope, called with the framing; a protocol that is not here has the plain one."""
 

@@ -89,7 +89,17 @@ def test_simulated_water_meters_are_polled_at_2400_baud(tmp_path: Path) -> None:
     assert faults.edges == []
 
 
-@pytest.mark.parametrize("kind", ["all_ones", "not_bcd", "wrong_crc"])
+REASONS = {
+    "all_ones": "NOT_AVAILABLE",
+    "not_bcd": "NOT_BCD",
+    "wrong_crc": "BAD_CHECKSUM",
+    "wrong_address": "WRONG_ADDRESS",
+    "wrong_function": "MALFORMED",
+    "exception": "REFUSED",
+}
+
+
+@pytest.mark.parametrize("kind", REASONS)
 def test_a_meter_that_has_no_sound_total_gives_a_reason_and_no_number(kind: str, tmp_path: Path) -> None:
     values = '{volume_forward: "12.34"}'
     far = f"""
@@ -99,9 +109,8 @@ def test_a_meter_that_has_no_sound_total_gives_a_reason_and_no_number(kind: str,
     with simulated(tmp_path, far) as port, polled(tmp_path, port, near) as (sink, _):
         sink.reached(lambda: len(sink.rounds) >= 1)
         (first, *_) = sink.rounds
-    reason = {"all_ones": "NOT_AVAILABLE", "not_bcd": "NOT_BCD", "wrong_crc": "BAD_CHECKSUM"}[kind]
     assert first.values[0] is None
-    assert first.quality["volume_forward"] == (reason,)
+    assert first.quality["volume_forward"] == (REASONS[kind],)
 
 
 def test_another_address_on_the_line_answers_nothing(tmp_path: Path) -> None:
