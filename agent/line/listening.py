@@ -255,12 +255,12 @@ class DialIns:
         data = _received(newcomer.link.socket)
         if data is None:
             return
-        newcomer.heard += data
+        before, newcomer.heard = newcomer.heard, newcomer.heard + data
         if not data:
             self._refuse(listener, newcomer, "closed before it registered")
         elif len(newcomer.heard) > _MOST_REGISTRATION:
             self._refuse(listener, newcomer, "too long")
-        else:
+        elif not before or _named(listener, before) != _named(listener, newcomer.heard):  # else heartbeats follow
             newcomer.judge_at_s = min(newcomer.give_up_s, self._clock.monotonic() + _SETTLED_S)
 
     def _judge(self) -> None:
@@ -270,9 +270,9 @@ class DialIns:
             for newcomer in list(listener.newcomers.values()):
                 if newcomer.judge_at_s > now_s:
                     continue
-                named = [(line, dtu) for line, dtu in listener.dtus.items() if dtu.names(newcomer.heard)]
+                named = _named(listener, newcomer.heard)
                 if newcomer.heard and len(named) == 1:
-                    self._bind(listener, newcomer, *named[0])
+                    self._bind(listener, newcomer, named[0], listener.dtus[named[0]])
                 elif now_s >= newcomer.give_up_s:
                     self._refuse(listener, newcomer, "several lines fit" if named else "unknown registration")
                 else:
@@ -340,6 +340,11 @@ class DialIns:
         if is_news:
             self._logged_at_s[key] = now_s
         return is_news
+
+
+def _named(listener: _Listener, heard: bytes) -> list[str]:
+    """The lines whose DTU a connection that began so may be of."""
+    return [line for line, dtu in listener.dtus.items() if dtu.names(heard)]
 
 
 def _received(source: socket.socket) -> bytes | None:
