@@ -75,11 +75,13 @@ class CjtDriver:
             raise SpecError("address", "spec.cjt188-address", value=address)
 
     def request_size(self, head: bytes) -> int | None:
-        """Meter's side: length of the request that begins with `head`, wake-up bytes included; None while unknown."""
-        at = len(head) - len(head.lstrip(bytes([WAKE_UP])))
-        if len(head) < at + HEADER_SIZE or head[at] != START:
-            return None
-        return at + FRAME_SIZE + head[at + HEADER_SIZE - 1]
+        """Meter's side: length of the request that `head` begins with, noise before it included; None while unknown."""
+        for at, frame in sound_frames(head):
+            return at + len(frame.raw)
+        at = head.find(START)
+        if at < 0:
+            return len(head) if head.strip(bytes([WAKE_UP])) else None
+        return at + FRAME_SIZE + head[at + HEADER_SIZE - 1] if len(head) >= at + HEADER_SIZE else None
 
     def answer(self, request: bytes, memory: Mapping[str, Any]) -> bytes:
         """Meter's side: the reply of the meter addressed in `memory`, b"" when none answers.

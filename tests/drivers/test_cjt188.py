@@ -442,8 +442,18 @@ def test_spoilt_bytes_decode_to_what_they_are_called(how):
 @given(head=st.binary(max_size=40))
 def test_any_head_of_a_request_has_a_length_or_none_yet(head):
     size = DRIVER.request_size(head)
-    assert size is None or size >= 13
+    assert size is None or size > 0
     DRIVER.answer(head, {ADDRESS: {}})
+
+
+def test_a_meter_finds_a_request_behind_noise():
+    request = ask_of(TOTAL).begin(1).request
+    for noise in (b"", b"\xfe", b"\x00\x68\xff"):
+        assert DRIVER.request_size(noise + request) == len(noise + request)
+        assert DRIVER.answer(noise + request, {ADDRESS: {"901F": b""}})
+    assert [DRIVER.request_size(request[:size]) for size in (0, 4, 5, 14)] == [None] * 4
+    assert DRIVER.request_size(request[:15]) == len(request)
+    assert DRIVER.request_size(b"\x01\x03\x00\x00\x00\x02\xc4\x0b") == 8  # never one of ours
 
 
 # --- hostile bytes
