@@ -77,7 +77,7 @@ class Framing(Protocol):
         ...
 
     def is_harmless(self, data: bytes) -> bool:
-        """Whether no receiver can find anything but reads (and the unassigned function) in `data`."""
+        """Whether a receiver can find nothing but reads (and the unassigned function) in `data`."""
         ...
 
 
@@ -108,9 +108,14 @@ class RtuFraming:
         return _seen_rtu(data) if len(data) >= _LEAST_RTU and has_sound_crc(data) else None
 
     def is_harmless(self, data: bytes) -> bool:
-        """Looks for a sound frame of another function at every place and of every length."""
+        """The function of a sound frame counts; in anything else a sound frame is looked for at every place and of
+        every length. Function 0 is none, and those with the top bit set are answers.
+        """
+        if has_sound_crc(data):
+            return data[1] in SENT
         for start in range(len(data) - _LEAST_RTU + 1):
-            if data[start + 1] in SENT:
+            function = data[start + 1]
+            if function in SENT or function == 0 or function & EXCEPTION_BIT:
                 continue
             if any(has_sound_crc(data[start:end]) for end in range(start + _LEAST_RTU, len(data) + 1)):
                 return False
