@@ -29,6 +29,7 @@ IDLE_S = 5.0
 
 _REPLY_MOST = 16 * 1024 * 1024  # a station of a thousand meters has a status of half a megabyte
 _MODE = 0o660
+_PARTS_OF_ONE = frozenset({"ask"})  # a scan asks some hundred times
 _LOOK_S = 0.5  # how often the stop is looked at
 _PEER = struct.Struct("3i")  # SO_PEERCRED, unix(7): pid, uid, gid
 
@@ -172,7 +173,10 @@ class ControlServer:
         except ControlError as refused:
             log.warning("command.refused", code=refused.code, line=line[:200].decode(errors="replace").rstrip())
             return _refusal(refused)
-        log.info("command.carried_out", verb=verb, arguments=arguments)
+        if verb in _PARTS_OF_ONE:
+            log.debug("command.carried_out", verb=verb, arguments=arguments)
+        else:
+            log.info("command.carried_out", verb=verb, arguments=arguments)
         return answer
 
     def _handler(self, verb: str) -> Handler:

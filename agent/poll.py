@@ -16,7 +16,8 @@ from typing import Any, Protocol
 
 from agent.clock import Clock
 from agent.faults import FaultCode, FaultSink
-from agent.line.line import Line
+from agent.line.guests import Guest, Guests
+from agent.line.line import Line, Transaction
 from agent.line.meter import PolledMeter, Sweep
 from agent.line.patience import short_probe_s
 from agent.line.ports import LineDownError, LineHeldError
@@ -91,6 +92,7 @@ class Poller:
         self._probing = Probing()
         self._is_overbooked = True  # may have been said by an earlier run: the first turns tell
         self._orders: queue.SimpleQueue[_Order] = queue.SimpleQueue()
+        self._guests = Guests(line)
         self._wake = threading.Event()
         self._grid_ms = self._grid_offset_ms()
         self._down_detail = ""
@@ -110,6 +112,16 @@ class Poller:
         self._orders.put(order)
         self.nudge()
         return order.answer.result(timeout_s)
+
+    def ask(self, guest: Guest, timeout_s: float) -> tuple[int, Transaction]:
+        """One question to anybody on this line, in a pause. Raises TimeoutError, LineDownError."""
+        self._guests.invite(guest)
+        self.nudge()
+        try:
+            return guest.answer.result(timeout_s)
+        except TimeoutError:
+            guest.answer.cancel()
+            raise
 
     def run(self, stop: threading.Event, beat: Callable[[], None]) -> None:
         """Polls until `stop` is set."""
@@ -142,9 +154,12 @@ class Poller:
         now_s = self._clock.monotonic()
         if not self._line.is_open:
             if now_s < self._reopen_at_s:
+                self._guests.dismiss(LineDownError(self._down_detail))
                 return self._reopen_at_s - now_s
             if not self._open():
                 return 0.0
+        if self._guests.is_waiting and self._has_hosted(now_s):
+            return 0.0
         ask = self._next(now_s)
         if ask is None:
             return self._pause_s(now_s)
@@ -223,6 +238,24 @@ class Poller:
             else:
                 waits.append(_due_s(meter, now_s, now_ms))
         return max(min(waits), 0.0005)
+
+    def _has_hosted(self, now_s: float) -> bool:
+        """Puts the question of a guest, where the living meters leave room for it."""
+        now_ms = self._now_ms()
+        living = (meter for meter in self._meters.values() if not meter.breaker.failures)
+        pause_s = min((_due_s(meter, now_s, now_ms) for meter in living), default=_FOREVER_S)
+        if not self._guests.may_ask(now_s, pause_s=pause_s):
+            return False
+        self._burst(False)
+        try:
+            address, trusted_again_s = self._guests.ask(pause_s=pause_s)
+        except LineDownError as error:
+            self._went_down(error)
+            return True
+        for meter in self._meters.values():
+            if meter.address == address:  # its late answer must not be taken for that to a poll
+                meter.ready_at_s = max(meter.ready_at_s, trusted_again_s)
+        return True
 
     # --- one poll
 

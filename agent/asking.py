@@ -1,0 +1,157 @@
+"""Whom a scan or a probe asks: the running daemon where it polls that line, else a line of its own, locked as ever."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from agent.client import Site
+from agent.clock import Clock
+from agent.control import DaemonAwayError
+from agent.line.asking import Asking, DirectAsking, Heard, Whom
+from agent.line.line import Line
+from agent.line.ports import SerialPort, TcpPort, WireSettings
+from agent.settings import Config, LineSettings, SerialSettings, TcpAddress
+from drivers.contract import Ask, Reply, WireError
+
+_QUEUE_S = 60.0  # a full bus lets one question in every half minute
+_LEAST_SHARE = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A line as somebody named it: its settings, and whether the configuration has it."""
+
+    line: LineSettings
+    is_configured: bool
+
+
+def place_of(named: str, config: Config | None, *, framing: str | None = None) -> Place | None:
+    """The line called `named`, or whose port or endpoint that is; else a port or `host:port` of its own.
+
+    None when it is neither a line nor anything that could be a port.
+    """
+    for line in config.lines.values() if config is not None else ():
+        if named == line.name or _is_same(named, line.place):
+            return Place(line=line, is_configured=True)
+    host, colon, number = named.rpartition(":")
+    if "/" not in named and colon and number.isdigit():
+        tcp = TcpAddress(host.strip("[]"), int(number))
+        return Place(line=_bare_line(None, tcp, framing or "tcp"), is_configured=False)
+    if "/" in named:
+        return Place(line=_bare_line(named, None, "rtu"), is_configured=False)
+    return None
+
+
+def _is_same(named: str, place: str) -> bool:
+    return named == place or ("/" in named and "/" in place and Path(named).resolve() == Path(place).resolve())
+
+
+def _bare_line(port: str | None, tcp: TcpAddress | None, framing: str) -> LineSettings:
+    serial = SerialSettings()
+    return LineSettings(
+        name="rs485-1" if tcp is None else "lan-1",
+        port=port,
+        tcp=tcp,
+        framing=framing,
+        baud=serial.baud,
+        parity=serial.parity,
+        stop_bits=serial.stop_bits,
+        echo=False,
+        rs485=False,
+        timeout_s=1.0,
+        silence_ms=0,
+    )
+
+
+def wire_of(serial: SerialSettings, line: LineSettings) -> WireSettings:
+    """How a meter with these settings is spoken to on that line."""
+    return WireSettings(
+        baud=serial.baud,
+        parity=serial.parity,
+        stop_bits=serial.stop_bits,
+        extra_silence_s=line.silence_ms / 1000,
+    )
+
+
+def asking_for(place: Place, site: Site, *, clock: Clock) -> Asking:
+    """Who asks there. Opens nothing yet.
+
+    Raises:
+        PermissionError: a daemon runs and this user may not ask it.
+    """
+    line = place.line
+    if place.is_configured:
+        try:
+            lines = site.ask("status")["lines"]
+        except DaemonAwayError:
+            lines = {}
+        if line.name in lines:
+            return DaemonAsking(site, line, busy=float(lines[line.name]["busy"]))
+    port = SerialPort(line.port, rs485=line.rs485) if line.port is not None else _tcp_port(line)
+    own = Line(port, clock=clock, numbered=line.framing == "tcp", echo=False, timeout_s=line.timeout_s)
+    return DirectAsking(own, port, framing=line.framing)
+
+
+def _tcp_port(line: LineSettings) -> TcpPort:
+    assert line.tcp is not None, "a line has a port or an endpoint"
+    return TcpPort(line.tcp.host, line.tcp.port)
+
+
+class DaemonAsking:
+    """Has the running daemon ask, between its own polls."""
+
+    is_guest = True
+
+    def __init__(self, site: Site, line: LineSettings, *, busy: float) -> None:
+        self.framing = line.framing
+        self.is_serial = line.port is not None
+        self.share = max(_LEAST_SHARE, 1.0 - busy)
+        self._site = site
+        self._line = line.name
+
+    def ask(self, ask: Ask, whom: Whom, *, wait_s: float) -> Heard:
+        """One question through the control socket. Raises ControlError."""
+        request, wire = ask.begin(0).request, whom.wire
+        told: dict[str, Any] = self._site.ask(
+            "ask",
+            {
+                "line": self._line,
+                "protocol": whom.protocol,
+                "request": request.hex(),
+                "address": whom.address,
+                "baud": wire.baud,
+                "parity": wire.parity,
+                "stop_bits": wire.stop_bits,
+                "silence_ms": round(wire.extra_silence_s * 1000),
+                "wait_ms": round(wait_s * 1000),
+            },
+            timeout_s=wait_s + _QUEUE_S,
+        )
+        number, received = int(told["number"]), bytes.fromhex(told["received"])
+        reply, error = _judged(ask, number, received)
+        return Heard(
+            reply=reply,
+            error=error,
+            number=number,
+            request=ask.begin(number).request,
+            received=received,
+            delay_s=float(told["delay_s"]),
+        )
+
+    def listen(self, wire: WireSettings, seconds: float) -> bytes:  # noqa: ARG002 - others ask on this line
+        """Nothing."""
+        return b""
+
+    def close(self) -> None:
+        """The daemon keeps its line."""
+
+
+def _judged(ask: Ask, number: int, received: bytes) -> tuple[Reply | None, WireError | None]:
+    exchange = ask.begin(number)
+    try:
+        reply = exchange.receive(received)
+    except WireError as error:
+        return None, error
+    return (reply, None) if isinstance(reply, Reply) else (None, exchange.end())
