@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Self
 from zoneinfo import ZoneInfo
@@ -26,6 +27,7 @@ from tests.fakes import KeptFaults, QuietLog
 from tests.system.processes import free_port, until
 
 VALUES = {"flow_rate": 111, "pressure": 222}
+GOOD = (Decimal(111), Decimal(222))
 
 
 class JumpingClock(SystemClock):
@@ -156,7 +158,7 @@ class Station:
 
     def good(self, name: str) -> int:
         """Rounds of that line with both values."""
-        return sum(found.values == (111, 222) for found in self.sink.of(f"{name}-m"))
+        return sum(found.values == GOOD for found in self.sink.of(f"{name}-m"))
 
     def reached(self, enough: Callable[[], bool], seconds: float = 20.0) -> None:
         self.sink.reached(enough, seconds)
@@ -164,9 +166,7 @@ class Station:
     def no_wrong_number(self) -> bool:
         """Whether every value is the one that the meter showed."""
         return all(
-            value in {None, good}
-            for found in self.sink.rounds
-            for value, good in zip(found.values, (111, 222), strict=True)
+            value in {None, good} for found in self.sink.rounds for value, good in zip(found.values, GOOD, strict=True)
         )
 
     def events(self, name: str) -> list[dict[str, object]]:

@@ -22,6 +22,18 @@ def is_closed(connection: socket.socket) -> bool:
     return True
 
 
+def let_in(station: Station, sent: bytes) -> socket.socket:
+    """A connection that sends `sent`, taken in or already refused."""
+
+    def counted() -> int:
+        return station.refused() + sum(int(each["waiting"]) for each in station.dial_ins.snapshot().values())
+
+    before = counted()
+    made = station.dial(sent)
+    until(lambda: counted() > before, 5, "it has been let in")
+    return made
+
+
 def test_a_line_is_down_until_its_dtu_dials_in_and_says_since_when(tmp_path):
     with Station(tmp_path, {"well-7": WELL_7}) as station:
         station.listens().poll()
@@ -214,10 +226,8 @@ def test_a_dead_meter_does_not_cost_its_dtu_the_connection(tmp_path):
 def test_who_is_nobodys_dtu_is_closed_in_bounded_time_counted_and_logged_once(tmp_path, sent, reason):
     with Station(tmp_path, {"well-7": WELL_7}) as station:
         station.listens()
-        for number in range(3):
-            with station.dial(sent) as intruder:
-                until(lambda: any(each["waiting"] for each in station.dial_ins.snapshot().values())
-                      or station.refused() > number, 5, "it waits")  # fmt: skip
+        for _ in range(3):
+            with let_in(station, sent) as intruder:
                 time.sleep(0.4)
                 station.clock.ahead_s += 31
                 station.dial_ins.nudge()
