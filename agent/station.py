@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from agent.clock import SystemClock, date_of
 from agent.comparing import Comparing
 from agent.control import ControlError, ControlServer, socket_path
 from agent.faults import FaultCode, FaultSink
 from agent.forward.forwarder import Forwarder
-from agent.line.ports import LineDownError, LineHeldError
+from agent.hosting import asked, guest_of, line_refusals
+from agent.line.listening import DialIns
 from agent.model import Round, StoredRound
 from agent.poll import Poller
 from agent.qualify import Judge
@@ -57,6 +59,8 @@ class RunningStation:
         self._supervisor = Supervisor(clock=clock, faults=self.faults, log=log)
         self._judge = Judge(faults=self.faults, baseline=self._store.last_values)
         self._comparing = Comparing(self._store, self._judge, log=log)
+        self._dial_ins = DialIns(clock=clock, log=log)
+        self._is_listening = False
         self._pollers: dict[str, Poller] = {}
         self._forwarders: dict[str, Forwarder] = {}
 
@@ -73,6 +77,7 @@ class RunningStation:
         for name in self.config.uplinks:
             self._make_forwarder(name)
         self._supervisor.start("store", self._store.run, slack_s=_DISK_SLACK_S)
+        self._listen()
         for name in self.config.lines:
             self._start_line(name)
         for name in self._forwarders:
@@ -80,6 +85,7 @@ class RunningStation:
         handlers = {
             "status": self._status,
             "read": self._read,
+            "ask": self._ask,
             "outbox-retry": self._outbox_retry,
             "outbox-drop": self._outbox_drop,
             "reload": self._reload_asked,
@@ -91,6 +97,7 @@ class RunningStation:
     def stop(self) -> None:
         """Stops within 10 s; nothing committed is lost, what was read is committed."""
         self._stop_lines(list(self._pollers))
+        self._stop_listening()
         self._supervisor.ask_to_stop("store")
         self._supervisor.join("store", _STORE_STOP_S)
         for name in self._forwarders:
@@ -105,6 +112,7 @@ class RunningStation:
         before, self.config = self.config, config
         stopping = [name for name in before.lines if _line_of(before, name) != _line_of(config, name)]
         self._stop_lines(stopping)
+        self._listen()
         self._forget_faults()
         is_other_station = before.station != config.station
         for name in list(self._forwarders):
@@ -160,7 +168,7 @@ class RunningStation:
             self._judge.knows(meter.name, profile.version, self.config.entries(meter.name), doubts=doubts)
         poller = Poller(
             name,
-            line=make_line(settings, clock=self._clock),
+            line=make_line(settings, clock=self._clock, dial_ins=self._dial_ins),
             meters=meters,
             sink=_Judged(self._store, self._judge),
             clock=self._clock,
@@ -170,6 +178,21 @@ class RunningStation:
         )
         self._pollers[name] = poller
         self._supervisor.start(f"line:{name}", poller.run, slack_s=_LINE_SLACK_S)
+
+    def _listen(self) -> None:
+        """Listens for the DTUs that dial in; those of unchanged lines stay connected."""
+        self._dial_ins.serve(self.config.lines.values(), ZoneInfo(self.config.station.timezone))
+        if not self._is_listening and any(line.dial_in is not None for line in self.config.lines.values()):
+            self._is_listening = True
+            self._supervisor.start("dial-in", self._dial_ins.run)
+
+    def _stop_listening(self) -> None:
+        if self._is_listening:
+            self._supervisor.ask_to_stop("dial-in")
+            self._dial_ins.nudge()
+            if not self._supervisor.join("dial-in", _LINE_STOP_S):
+                return  # it ends with the process
+        self._dial_ins.close()
 
     def _stop_lines(self, names: list[str]) -> None:
         running = [name for name in names if name in self._pollers]
@@ -223,6 +246,7 @@ class RunningStation:
                 "synced": self._clock.synced,
                 "source": self._clock.source,
             },
+            "dial_ins": self._dial_ins.snapshot(),
             "lines": {name: poller.snapshot() for name, poller in list(self._pollers.items())},
             "meters": {name: {**_told(newest.get(name)), **told} for name, told in meters.items()},
             "uplinks": {name: forwarder.snapshot() for name, forwarder in list(self._forwarders.items())},
@@ -235,15 +259,17 @@ class RunningStation:
         meter = self.config.meters.get(name)
         if meter is None:
             raise ControlError("UNKNOWN_METER", meter=name, known=" ".join(self.config.meters))
-        try:
+        with line_refusals(meter.line):
             result = self._pollers[meter.line].read(name)
-        except LineHeldError as error:
-            raise ControlError("LINE_HELD", line=meter.line, holder=error.holder, detail=error.detail) from error
-        except LineDownError as error:
-            raise ControlError("LINE_DOWN", line=meter.line, detail=error.detail) from error
-        except TimeoutError as error:
-            raise ControlError("NO_ANSWER", waited_s=30) from error
         return self._comparing.told(result, self.config.profiles[meter.profile], arguments)
+
+    def _ask(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        name = str(arguments.get("line", ""))
+        settings, poller = self.config.lines.get(name), self._pollers.get(name)
+        if settings is None or poller is None:
+            raise ControlError("LINE_NOT_POLLED", line=name, known=" ".join(self._pollers))
+        with line_refusals(name):
+            return asked(poller, guest_of(arguments, framing=settings.framing))
 
     def _outbox_retry(self, arguments: dict[str, Any]) -> dict[str, Any]:
         name, number = str(arguments.get("uplink", "")), arguments.get("number")
