@@ -7,9 +7,10 @@ one. Bytes that cannot belong to a frame any more are dropped, so that babble co
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from heapq import heappop, heappush
 
 from drivers.contract import (
     NEED_DATA,
@@ -30,6 +31,7 @@ from drivers.dlt645_values import cut, error_names
 from drivers.dlt645_wire import (
     ERROR,
     FUNCTION,
+    HEAD_SIZE,
     LEAST_SIZE,
     MORE,
     REPLY,
@@ -37,7 +39,6 @@ from drivers.dlt645_wire import (
     WAKE,
     Candidate,
     address_text,
-    candidates,
     frame_bytes,
     is_addressed,
 )
@@ -201,44 +202,69 @@ class Dlt645Exchange:
 
 
 class Sifter:
-    """Finds sound frames in a stream and remembers what the rest proves; its memory does not grow with it."""
+    """Finds sound frames in a stream and remembers what the rest proves.
+
+    Every place where a frame may begin is looked at when its length is known, and once more when its last byte has
+    come: neither time nor memory grow with what was received before.
+    """
 
     def __init__(self) -> None:
         self.error: WireError | None = None  # a sound frame that was not the answer
         self._buffer = b""
-        self._dropped = 0
+        self._dropped = 0  # bytes before the buffer
+        self._scanned = 0  # up to there, counted from the first byte of all, every beginning is known
+        self._open: list[tuple[int, int]] = []  # end and begin of candidates not complete yet: a heap
         self._is_spoilt = False
+
+    @property
+    def _total(self) -> int:
+        return self._dropped + len(self._buffer)
 
     @property
     def want(self) -> int:
         """Bytes in total after which a frame may be complete; 0 before anything came."""
-        buffer = self._buffer
-        if not buffer:
-            return self._dropped
-        ends = [each.at + (each.size or LEAST_SIZE) for each in candidates(buffer)]
-        tail = len(buffer) - 7  # a 68 so near the end may still begin a frame
-        ends += [at + LEAST_SIZE for at in range(max(0, tail), len(buffer)) if buffer[at] == START]
-        return self._dropped + min((end for end in ends if end > len(buffer)), default=len(buffer) + LEAST_SIZE)
+        if not self._total:
+            return 0
+        begun = self._buffer.find(START, max(0, self._scanned - self._dropped))
+        ends = [self._open[0][0]] if self._open else []
+        ends += [self._dropped + begun + LEAST_SIZE] if begun >= 0 else []
+        return max(min(ends, default=self._total + LEAST_SIZE), self._total + 1)
 
-    def frames(self, data: bytes) -> Sequence[Candidate]:
-        """The sound frames that `data` completes, in the order of their ends, each once."""
-        known = len(self._buffer)
+    def frames(self, data: bytes) -> Iterator[Candidate]:
+        """The sound frames that `data` completes, in the order of their ends."""
+        for start in range(0, len(data), LONGEST):
+            yield from self._frames(data[start : start + LONGEST])
+
+    def _frames(self, data: bytes) -> Iterator[Candidate]:
         self._buffer += data
-        sound = []
-        for each in candidates(self._buffer):
-            end = each.at + (each.size or LONGEST)
-            if each.is_complete and end > known:
-                self._is_spoilt |= not each.is_sound
-                sound += [each] if each.is_sound else []
+        self._discover()
+        while self._open and self._open[0][0] <= self._total:
+            end, begin = heappop(self._open)
+            low, high = begin - self._dropped, end - self._dropped
+            each = Candidate(low, self._buffer[low:high])
+            if each.is_sound:
+                yield each
+            else:
+                self._is_spoilt = True
         surplus = len(self._buffer) - LONGEST
         if surplus > 0:
             self._dropped += surplus
             self._buffer = self._buffer[surplus:]
-        return sound
+
+    def _discover(self) -> None:
+        """Notes every beginning whose length is there."""
+        last = len(self._buffer) - HEAD_SIZE
+        at = self._buffer.find(START, max(0, self._scanned - self._dropped), max(0, last + 1))
+        while at >= 0:
+            if self._buffer[at + 7] == START:
+                begin = self._dropped + at
+                heappush(self._open, (begin + LEAST_SIZE + self._buffer[at + 9], begin))
+            at = self._buffer.find(START, at + 1, last + 1)
+        self._scanned = max(self._scanned, self._dropped + last + 1)
 
     def end(self) -> WireError | None:
         """What all of it proves: a foreign frame, a wrong check sum, no frame, or nothing came."""
-        total = self._dropped + len(self._buffer)
+        total = self._total
         if not total or self.error is not None:
             return self.error
         if self._is_spoilt:

@@ -23,7 +23,7 @@ ERROR = 0x40  # D6
 MORE = 0x20  # D5: more frames follow
 FUNCTION = 0x1F  # D4…D0
 _OFFSET = 0x33  # added to each byte of data by the sender
-_HEAD = 10  # up to and with the length
+HEAD_SIZE = 10  # up to and with the length
 _ADDRESS = slice(1, 7)
 
 _HIDDEN = bytes((byte + _OFFSET) & 0xFF for byte in range(256))
@@ -40,7 +40,7 @@ class Candidate:
     @property
     def is_complete(self) -> bool:
         """Whether all bytes that its length announces are there."""
-        return len(self.raw) > _HEAD and len(self.raw) == LEAST_SIZE + self.raw[9]
+        return len(self.raw) > HEAD_SIZE and len(self.raw) == LEAST_SIZE + self.raw[9]
 
     @property
     def is_sound(self) -> bool:
@@ -55,7 +55,7 @@ class Candidate:
     @cached_property
     def size(self) -> int | None:
         """Bytes it will have; None while its length is not there."""
-        return LEAST_SIZE + self.raw[9] if len(self.raw) >= _HEAD else None
+        return LEAST_SIZE + self.raw[9] if len(self.raw) >= HEAD_SIZE else None
 
     @property
     def address(self) -> bytes:
@@ -65,12 +65,12 @@ class Candidate:
     @property
     def control(self) -> int | None:
         """The control code; None when it is cut off."""
-        return self.raw[8] if len(self.raw) >= _HEAD - 1 else None
+        return self.raw[8] if len(self.raw) >= HEAD_SIZE - 1 else None
 
     @cached_property
     def data(self) -> bytes:
         """The data without the 33H, in wire order."""
-        return self.raw[_HEAD:-2].translate(_PLAIN)
+        return self.raw[HEAD_SIZE:-2].translate(_PLAIN)
 
 
 def candidates(data: bytes, start: int = 0) -> Iterator[Candidate]:
@@ -78,7 +78,7 @@ def candidates(data: bytes, start: int = 0) -> Iterator[Candidate]:
     at = data.find(START, start)
     while at >= 0:
         if at + 7 < len(data) and data[at + 7] == START:
-            size = LEAST_SIZE + data[at + 9] if at + 9 < len(data) else _HEAD
+            size = LEAST_SIZE + data[at + 9] if at + 9 < len(data) else HEAD_SIZE
             yield Candidate(at, data[at : at + size])
         at = data.find(START, at + 1)
 
