@@ -12,10 +12,15 @@ import pytest
 
 from agent import decode
 from agent.entries import Entry
+from agent.faults import FaultCode
 from agent.form.nodes import read_text
+from agent.line.line import Transaction
+from agent.line.meter import Asked, PolledMeter, Sweep
+from agent.line.ports import WireSettings
 from agent.profiles import Library, read_profile
 from drivers.octets import float_step
 from drivers.registry import DRIVERS
+from tests.fakes import KeptFaults
 
 LIBRARY = Library(drivers=DRIVERS)
 
@@ -91,3 +96,26 @@ def test_totals_of_whole_numbers_are_not_watched(name: str) -> None:
 def test_a_flow_may_be_as_coarse_as_it_likes() -> None:
     flow = entry("  - {quantity: flow_rate, table: holding, register: 0, type: f32}\n")
     assert decode.coarsening([flow]) == ()
+
+
+def test_the_fault_names_the_step_and_ends_with_a_finer_one() -> None:
+    total = entry("  - {quantity: volume_forward, table: holding, register: 0, type: f32, scale: 0.001}\n")
+    (ask,) = DRIVERS["modbus"](framing="rtu").plan("1", decode.bundles([total]), {})
+    meter = PolledMeter(
+        name="main",
+        profile="own",
+        version="0",
+        protocol="modbus",
+        address="1",
+        wire=WireSettings(baud=9600, parity="none", stop_bits=1, extra_silence_s=0.0),
+        period_ms=1000,
+        entries=[total],
+        asks=[ask],
+    )
+    answered = Asked(ask, Transaction(reply=None, error=None, asked_s=0.0, at_s=0.0, received=b""), 1, None)
+    faults = KeptFaults()
+    place = (FaultCode.METER_TOTAL_COARSE, "meter/main")
+    for litres, is_raised in (("16777216000", True), ("8388608000", False), ("17179869184", True)):
+        meter.report(Sweep(done=[answered], raws={total.parts[0].item: Decimal(litres)}), faults)
+        assert (place in faults.open) is is_raised
+    assert faults.open[place] == {"quantity": "volume_forward", "step": "2.048", "unit": "m3"}

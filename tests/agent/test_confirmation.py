@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from agent.comparing import compared
+from agent.comparing import Keep, compared
 from agent.confirmation import doubts, is_shown, shown_number
 from agent.control import ControlError
 from agent.entries import Entry
@@ -75,6 +76,16 @@ def test_one_comparison_settles_its_unit_and_nothing_else() -> None:
     assert doubts(doubtful, ["velocity"]) == set(doubtful)
 
 
+def keeper(kept: list[Confirmation]) -> Keep:
+    """Keeps what it is given, on a disk that takes it."""
+
+    def keep(new: Sequence[Confirmation]) -> bool:
+        kept.extend(new)
+        return True
+
+    return keep
+
+
 def result(**values: Any) -> dict[str, Any]:
     return {"meter": "main", "values": {"flow_rate": "12.5", **values}, "quality": {}}
 
@@ -99,7 +110,7 @@ def test_a_number_that_agrees_is_recorded_with_all_that_proves_it() -> None:
         TUF,
         arguments,
         settled=lambda *_: frozenset(),
-        keep=lambda new: not kept.extend(new),
+        keep=keeper(kept),
     )
     assert kept == [Confirmation("main", "tuf2000", TUF.version, "volume_forward", "1234.5", "1234.567", "li")]
     assert told["quality"] == {}
@@ -115,9 +126,7 @@ def test_a_number_that_agrees_is_recorded_with_all_that_proves_it() -> None:
 def test_a_number_that_does_not_agree_confirms_nothing() -> None:
     kept: list[Confirmation] = []
     values = result(volume_forward="1234.567")
-    told = compared(
-        values, TUF, {"shows": "123.4"}, settled=lambda *_: frozenset(), keep=lambda new: not kept.extend(new)
-    )
+    told = compared(values, TUF, {"shows": "123.4"}, settled=lambda *_: frozenset(), keep=keeper(kept))
     assert kept == []
     assert told["comparison"]["matched"] == []
     assert told["quality"] == {"volume_forward": ["UNCONFIRMED"]}
@@ -126,9 +135,7 @@ def test_a_number_that_does_not_agree_confirms_nothing() -> None:
 def test_what_agrees_but_was_never_in_doubt_is_told_and_not_recorded() -> None:
     kept: list[Confirmation] = []
     values = result(volume_forward="1234.567")
-    told = compared(
-        values, TUF, {"shows": "12.5"}, settled=lambda *_: frozenset(), keep=lambda new: not kept.extend(new)
-    )
+    told = compared(values, TUF, {"shows": "12.5"}, settled=lambda *_: frozenset(), keep=keeper(kept))
     assert kept == []
     assert told["comparison"]["matched"] == ["flow_rate"]
     assert told["comparison"]["unconfirmed"] == sorted(TOTALS)
