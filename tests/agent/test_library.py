@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from decimal import Decimal
 from typing import Any
 
@@ -20,7 +21,8 @@ from simulators.meters.meter import SimulatedMeter
 LIBRARY = Library(drivers=DRIVERS)
 MODBUS = tuple(name for name in LIBRARY.names() if LIBRARY.load(name).protocol == "modbus")
 ELECTRIC = tuple(name for name in MODBUS if LIBRARY.load(name).entry("energy_import") is not None)
-MARKED = tuple(name for name in MODBUS if LIBRARY.load(name).identify)
+MARKS = {name: LIBRARY.load(name).identify for name in MODBUS if LIBRARY.load(name).identify}
+MARKED = tuple(MARKS)
 ADDRESS = "7"
 
 
@@ -143,3 +145,31 @@ def test_every_flag_and_quantity_has_a_name_in_both_languages() -> None:
     for quantity in QUANTITIES.values():
         assert quantity.zh != quantity.en
         assert quantity.zh
+
+
+SAME_MAP = {"krohne-ifc100": {"krohne-ifc300"}, "krohne-ifc300": {"krohne-ifc100"}}
+
+
+def answers(meter: SimulatedMeter, marks: tuple[Mark, ...], driver: Driver) -> dict[Any, RawValue]:
+    """What the meter answers of these marks, each asked for by itself; what it refuses is not there."""
+    found: dict[Any, RawValue] = {}
+    for bundle in fingerprint.reads(marks):
+        (ask,) = driver.plan(ADDRESS, [bundle], {})
+        exchange = ask.begin(0)
+        with contextlib.suppress(Refused):
+            reply = exchange.receive(meter.reply_to(exchange.request, driver))
+            assert isinstance(reply, Reply)
+            found |= dict(zip(ask.items, reply.values, strict=True))
+    return found
+
+
+@pytest.mark.parametrize("name", MODBUS)
+def test_a_meter_is_not_taken_for_another_one(name: str) -> None:
+    meter = SimulatedMeter("m", profile=LIBRARY.load(name), address=ADDRESS)
+    driver = DRIVERS["modbus"]()
+    fits = {
+        other
+        for other, marks in MARKS.items()
+        if fingerprint.fits(marks, answers(meter, marks, driver), address=ADDRESS)
+    }
+    assert fits - {name} == SAME_MAP.get(name, set())
