@@ -25,7 +25,7 @@ CONTENT_TYPES = MappingProxyType({JSON: "application/json", JSON_ZLIB: "applicat
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MINUTE_MS = 60_000
-_CACHED = 4096  # dates and status texts kept; all are dropped when one more comes
+_CACHED = 512  # dates and status texts kept; all are dropped when one more comes
 _ZLIB_LEVEL = 6  # level 9 gains 1 % for twice the time
 
 
