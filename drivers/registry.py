@@ -8,6 +8,7 @@ from types import MappingProxyType
 from drivers.cjt188 import CjtDriver
 from drivers.contract import Driver
 from drivers.dlt645 import Dlt645Driver
+from drivers.dlt645_search import RAW_DLT645, dlt645_calls
 from drivers.modbus import ModbusDriver
 from drivers.modbus_search import RAW_MODBUS, modbus_calls
 from drivers.raw import RawProtocol
@@ -18,8 +19,10 @@ DRIVERS: Mapping[str, Callable[..., Driver]] = MappingProxyType(
 )
 """Protocol name to what makes its driver: called with `framing` ("rtu" or "tcp") and `cost` (WireCost)."""
 
-SEARCHES: Mapping[str, Callable[..., tuple[Call, ...]]] = MappingProxyType({"modbus": modbus_calls})
+SEARCHES: Mapping[str, Callable[..., tuple[Call, ...]]] = MappingProxyType(
+    {"modbus": modbus_calls, "dlt645": dlt645_calls}
+)
 """Protocol name to what finds its meters: called with `framing` and `numbers`, the addresses to try."""
 
-RAW: Mapping[str, RawProtocol] = MappingProxyType({"modbus": RAW_MODBUS})
+RAW: Mapping[str, RawProtocol] = MappingProxyType({"modbus": RAW_MODBUS, "dlt645": RAW_DLT645})
 """Protocol name to what a line must know of requests that another process has made."""

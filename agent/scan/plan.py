@@ -98,6 +98,8 @@ def plan_of(
     keyed: list[tuple[tuple[object, ...], Step]] = []
     for protocol in wanted.protocols:
         calls = searches[protocol](framing=framing, numbers=wanted.numbers)
+        if not calls:
+            continue  # this protocol is not spoken on such a line
         waits = _NETWORK_WAITS_S if not is_serial else _WAITS_S.get(protocol, _CALLING_ALL_WAITS_S)
         for at, serial in enumerate(settings):
             wire = wire_of(serial) if is_serial else None
