@@ -153,6 +153,7 @@ class Site:
         return all(
             Path(line["pty"]).exists() if "pty" in line else listens(int(line["tcp"].rpartition(":")[2]))
             for line in self.far_lines.values()
+            if "dial_in" not in line
         )
 
     def start_broker(self, extra: str = "") -> Broker:
