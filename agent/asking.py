@@ -13,7 +13,7 @@ from agent.line.asking import Asking, DirectAsking, Heard, Whom
 from agent.line.line import Line
 from agent.line.ports import SerialPort, TcpPort, WireSettings
 from agent.settings import Config, LineSettings, SerialSettings, TcpAddress
-from drivers.contract import Ask, Reply, WireError
+from drivers.contract import Ask, Exchange, Reply, WireError
 
 _QUEUE_S = 60.0  # a full bus lets one question in every half minute
 _LEAST_SHARE = 0.05
@@ -110,16 +110,18 @@ class DaemonAsking:
         self.share = max(_LEAST_SHARE, 1.0 - busy)
         self._site = site
         self._line = line.name
+        self._number = 0
 
     def ask(self, ask: Ask, whom: Whom, *, wait_s: float) -> Heard:
         """One question through the control socket. Raises ControlError."""
-        request, wire = ask.begin(0).request, whom.wire
+        self._number += 1
+        exchange, wire = ask.begin(self._number), whom.wire
         told: dict[str, Any] = self._site.ask(
             "ask",
             {
                 "line": self._line,
                 "protocol": whom.protocol,
-                "request": request.hex(),
+                "request": exchange.request.hex(),
                 "address": whom.address,
                 "baud": wire.baud,
                 "parity": wire.parity,
@@ -129,13 +131,16 @@ class DaemonAsking:
             },
             timeout_s=wait_s + _QUEUE_S,
         )
-        number, received = int(told["number"]), bytes.fromhex(told["received"])
-        reply, error = _judged(ask, number, received)
+        number, received = self._number, bytes.fromhex(told["received"])
+        if self.framing == "tcp":  # the daemon has numbered it anew
+            number = int(told["number"])
+            exchange = ask.begin(number)
+        reply, error = _judged(exchange, received)
         return Heard(
             reply=reply,
             error=error,
             number=number,
-            request=ask.begin(number).request,
+            request=exchange.request,
             received=received,
             delay_s=float(told["delay_s"]),
         )
@@ -148,8 +153,7 @@ class DaemonAsking:
         """The daemon keeps its line."""
 
 
-def _judged(ask: Ask, number: int, received: bytes) -> tuple[Reply | None, WireError | None]:
-    exchange = ask.begin(number)
+def _judged(exchange: Exchange, received: bytes) -> tuple[Reply | None, WireError | None]:
     try:
         reply = exchange.receive(received)
     except WireError as error:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from drivers.cjt188 import CjtDriver
+from drivers.cjt188_search import RAW_CJT188, cjt188_calls
 from drivers.contract import Driver
 from drivers.dlt645 import Dlt645Driver
 from drivers.dlt645_search import RAW_DLT645, dlt645_calls
@@ -20,9 +21,11 @@ DRIVERS: Mapping[str, Callable[..., Driver]] = MappingProxyType(
 """Protocol name to what makes its driver: called with `framing` ("rtu" or "tcp") and `cost` (WireCost)."""
 
 SEARCHES: Mapping[str, Callable[..., tuple[Call, ...]]] = MappingProxyType(
-    {"modbus": modbus_calls, "dlt645": dlt645_calls}
+    {"modbus": modbus_calls, "dlt645": dlt645_calls, "cjt188": cjt188_calls}
 )
 """Protocol name to what finds its meters: called with `framing` and `numbers`, the addresses to try."""
 
-RAW: Mapping[str, RawProtocol] = MappingProxyType({"modbus": RAW_MODBUS, "dlt645": RAW_DLT645})
+RAW: Mapping[str, RawProtocol] = MappingProxyType(
+    {"modbus": RAW_MODBUS, "dlt645": RAW_DLT645, "cjt188": RAW_CJT188}
+)
 """Protocol name to what a line must know of requests that another process has made."""

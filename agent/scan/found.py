@@ -52,10 +52,10 @@ class Hearing:
     echoes: int = 0
     answers_any_unit: bool = False
 
-    def meter(self, protocol: str, address: str, serial: SerialSettings) -> FoundMeter | None:
-        """The meter found there, if any."""
-        wanted = (protocol, address, serial)
-        return next((each for each in self.meters if (each.protocol, each.address, each.serial) == wanted), None)
+    def knows(self, protocol: str, address: str, serial: SerialSettings) -> bool:
+        """Whether the meter is found, with that baud and any parity: it would hear both or none."""
+        wanted = (protocol, address, serial.baud)
+        return any((each.protocol, each.address, each.serial.baud) == wanted for each in self.meters)
 
     def is_live(self, serial: SerialSettings) -> bool:
         """Whether anything was heard with that setting."""

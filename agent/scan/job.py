@@ -43,7 +43,15 @@ class Identified:
     meter: FoundMeter
 
 
-Event = Advanced | Found | Identified
+@dataclass(frozen=True, slots=True)
+class Narrowed:
+    """Several meters answered one call at once: so many calls more are needed, which take so long."""
+
+    calls: int
+    seconds: float
+
+
+Event = Advanced | Found | Identified | Narrowed
 Identify = Callable[[FoundMeter], None]
 
 
@@ -95,9 +103,11 @@ class Scan:
         late: dict[str, Call] = {}
         while waiting:
             call = waiting.popleft()
-            if self.heard.meter(step.protocol, call.address, step.serial) is None:
+            if not self.heard.knows(step.protocol, call.address, step.serial):
                 meter, more = self._call(call, step, step.wait_s)
-                waiting.extendleft(reversed(more))
+                if more:
+                    waiting.extendleft(reversed(more))
+                    yield Narrowed(len(more), len(more) * share_s)
                 if meter is not None:
                     yield Found(meter)
                     if self._answers_any_unit(step):
@@ -105,7 +115,7 @@ class Scan:
                 late |= {address: by_address[address] for address in self.heard.strangers & by_address.keys()}
             yield Advanced(share_s if call.address in by_address else 0.0)
         for call in late.values():
-            if self.heard.meter(step.protocol, call.address, step.serial) is None:
+            if not self.heard.knows(step.protocol, call.address, step.serial):
                 meter, _ = self._call(call, step, max(step.wait_s, _PATIENT_WAIT_S))
                 if meter is not None:
                     yield Found(meter)
@@ -118,7 +128,7 @@ class Scan:
             heard = self._ask(call, step, wait_s)
         if is_answer(heard):
             address = call.heard(heard.received) or call.address
-            if self.heard.meter(step.protocol, address, step.serial) is not None:
+            if self.heard.knows(step.protocol, address, step.serial):
                 return None, ()
             meter = FoundMeter(
                 protocol=step.protocol,

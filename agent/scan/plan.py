@@ -26,8 +26,13 @@ EXPECTED_METERS = 3
 _QUIET_S = 0.05  # the line is heard out for this long after every question without an answer
 _OVERHEAD_S = 0.002  # opening sockets and scheduling, per question
 _WAITS_S: Mapping[str, tuple[float, float]] = {"modbus": (0.2, 0.6)}
+_USUAL: Mapping[str, tuple[tuple[int, ...], tuple[str, ...]]] = {  # where the standard leaves no more
+    "dlt645": ((2400, 9600, 4800, 1200, 19200), ("even",)),
+    "cjt188": ((2400, 9600, 4800, 1200), ("even", "none")),
+}
 _CALLING_ALL_WAITS_S = (0.8, 1.5)  # DL/T 645 and CJ/T 188 give their meters 500 ms to answer
 _NETWORK_WAITS_S = (1.0, 3.0)  # a meter behind a cellular modem
+_MOST_WILDCARDS = 3  # more calls than that go from address to address
 _READ_CHARACTERS = 20  # of the read, and the refusal or short reply, that a profile costs on average until it is out
 
 Searches = Mapping[str, Callable[..., tuple[Call, ...]]]
@@ -66,17 +71,18 @@ class ScanPlan:
     @property
     def seconds(self) -> float:
         """How long all of it takes when nobody answers, and some time for the models of those who do."""
-        addresses = max((len(step.calls) for step in self.steps), default=0)
         listening_s = LISTEN_S * len({step.serial for step in self.steps})
-        meters = min(EXPECTED_METERS, addresses) if addresses > 1 else EXPECTED_METERS
-        return sum(step.seconds for step in self.steps) + listening_s + meters * self.identify_s
+        return sum(step.seconds for step in self.steps) + listening_s + EXPECTED_METERS * self.identify_s
 
 
-def settings_of(wanted: Wanted, own: SerialSettings, *, is_serial: bool) -> tuple[SerialSettings, ...]:
+def settings_of(
+    wanted: Wanted, own: SerialSettings, *, protocol: str = "modbus", is_serial: bool
+) -> tuple[SerialSettings, ...]:
     """The serial settings to try, the likeliest first; on a network only its own, which nobody sees."""
     if not is_serial:
         return (own,)
-    bauds, parities = wanted.bauds or LIKELY_BAUDS, wanted.parities or LIKELY_PARITIES
+    usual = _USUAL.get(protocol, (LIKELY_BAUDS, LIKELY_PARITIES))
+    bauds, parities = wanted.bauds or usual[0], wanted.parities or usual[1]
     walked = [SerialSettings(baud=baud, parity=parity) for baud in bauds for parity in parities]
     is_wanted = (not wanted.bauds or own.baud in bauds) and (not wanted.parities or own.parity in parities)
     rest = [each for each in walked if (each.baud, each.parity) != (own.baud, own.parity)]
@@ -94,14 +100,14 @@ def plan_of(
     wire_of: Callable[[SerialSettings], Wire],
 ) -> ScanPlan:
     """The plan. `profiles` says how many there are of each protocol. Raises SpecError for an impossible address."""
-    settings = settings_of(wanted, own, is_serial=is_serial)
     keyed: list[tuple[tuple[object, ...], Step]] = []
     for protocol in wanted.protocols:
         calls = searches[protocol](framing=framing, numbers=wanted.numbers)
         if not calls:
             continue  # this protocol is not spoken on such a line
         waits = _NETWORK_WAITS_S if not is_serial else _WAITS_S.get(protocol, _CALLING_ALL_WAITS_S)
-        for at, serial in enumerate(settings):
+        settings = settings_of(wanted, own, protocol=protocol, is_serial=is_serial)
+        for at, serial in enumerate(settings if calls else ()):
             wire = wire_of(serial) if is_serial else None
             for wait_s in waits[:1] if wanted.is_quick else waits:
                 seconds = sum(unanswered_s(call.ask, wire, wait_s) for call in calls)
@@ -113,12 +119,12 @@ def plan_of(
                     is_patient=wait_s != waits[0],
                     seconds=seconds,
                 )
-                is_own = serial == own
-                keyed.append(((step.is_patient, not is_own, not is_own and len(calls) > 1, at, seconds), step))
+                is_own, is_walk = serial == own, len(calls) > _MOST_WILDCARDS
+                keyed.append(((step.is_patient, not is_own, not is_own and is_walk, at, seconds), step))
     steps = tuple(step for _, step in sorted(keyed, key=lambda each: each[0]))
-    slowest = max((wire_of(serial) for serial in settings[:1]), key=lambda wire: wire.character_s)
     known = max((profiles.get(protocol, 0) for protocol in wanted.protocols), default=0)
-    return ScanPlan(steps=steps, identify_s=_identify_s(known, slowest if is_serial else None))
+    wire = wire_of(steps[0].serial) if is_serial and steps else None
+    return ScanPlan(steps=steps, identify_s=_identify_s(known, wire))
 
 
 def unanswered_s(ask: Ask, wire: Wire | None, wait_s: float) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from drivers.cjt188_search import RAW_CJT188, cjt188_calls
 from drivers.contract import NEED_DATA, Reply
 from drivers.modbus_search import is_modbus_read, is_whole_modbus, modbus_calls
 from drivers.octets import crc16
@@ -71,3 +72,25 @@ def test_a_raw_question_on_tcp_gets_a_number_of_its_own() -> None:
 )
 def test_only_reads_are_put_for_others(framing: str, request_hex: str, reads: bool) -> None:
     assert is_modbus_read(framing, bytes.fromhex(request_hex)) is reads
+
+
+def test_cjt188_meters_are_called_in_both_byte_orders() -> None:
+    calls = cjt188_calls(framing="rtu", numbers=[1])
+    sent = [call.ask.begin(1).request for call in calls]
+    # sheet, 2: T AA, address AA…; control 01, DI 901F in both orders, SER 1
+    assert [frame[frame.index(0x68) :][:14].hex() for frame in sent] == [
+        "68aaaaaaaaaaaaaaaa0103901f01", "68aaaaaaaaaaaaaaaa01031f9001",
+    ]  # fmt: skip
+    assert all(call.address == "AA" * 7 and call.narrower() == () for call in calls)
+    assert cjt188_calls(framing="tcp", numbers=[1]) == ()
+    # sheet, 6: a captured reply of meter 00000805000001
+    reply = bytes.fromhex(
+        "FEFEFE 6810010000050800008116901F000023 01002C000000002C 00000000000000 0000 48 16".replace(" ", "")
+    )
+    assert calls[0].heard(reply) == "00000805000001"
+    assert calls[0].heard(sent[0]) is None, "a request is no meter"
+    assert RAW_CJT188.is_whole(sent[0], reply)
+    assert not RAW_CJT188.is_whole(sent[0], reply[:-1])
+    assert RAW_CJT188.is_read("rtu", sent[0])
+    assert not RAW_CJT188.is_read("tcp", sent[0])
+    assert not RAW_CJT188.is_read("rtu", reply)
