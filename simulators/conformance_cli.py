@@ -138,6 +138,8 @@ def _check(arguments: argparse.Namespace, profile: Profile, where: str) -> None:
     if not profile.entries:
         raise _InputError("no-items", profile=profile.name)
     planned(profile, arguments.address, _framing(where))
+    if not arguments.address.isdigit():
+        raise _InputError("wildcard", address=arguments.address)
     numbers = (
         ("timeout", arguments.timeout, 0.01, 60),
         ("watch", arguments.watch, 0, 3600),

@@ -8,7 +8,7 @@ from drivers.modbus import ModbusAsk
 from drivers.modbus_item import BIT_TABLES
 from drivers.modbus_plan import limits_of
 from simulators.conformance.frames import Seen, read_pdu
-from simulators.conformance.session import Session
+from simulators.conformance.session import Sample, Session
 from simulators.conformance.verdict import (
     APPLICATION,
     SERIAL,
@@ -44,13 +44,19 @@ def partial(session: Session) -> Finding:
         return undecided("no-frame" if not session.good() else "nothing-to-cut")
     ask = min(wide, key=lambda each: each.size)
     for _ in range(_TRIES):
-        before = session.ask(ask).registers
+        before = _registers(session.ask(ask))
         parts = [_part(session, ask, at, step) for at in range(0, min(ask.size, _PARTS * step), step)]
-        after = session.ask(ask).registers
+        after = _registers(session.ask(ask))
         finding = _compared(parts, before, after)
         if finding is not None:
             return finding
     return undecided("values-move")
+
+
+def _registers(sample: Sample) -> bytes | None:
+    """The data of a right answer."""
+    data: bytes | None = None if sample.values is None else sample.seen.registers
+    return data
 
 
 def _compared(parts: Sequence[tuple[Heard, Seen | None]], before: bytes | None, after: bytes | None) -> Finding | None:

@@ -107,7 +107,7 @@ def back_to_back(session: Session) -> Finding:
     pauses = [
         after.heard.sent_s - before.heard.chunks[-1][0] for before, after in pairwise(samples) if before.heard.chunks
     ]
-    missed = [each.heard for each in samples if each.registers is None]
+    missed = [each.heard for each in samples if each.values is None]
     pause, limit = ms(median(pauses)) if pauses else "-", ms(session.wire.silence_s)
     if missed:
         return failed(

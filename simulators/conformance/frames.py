@@ -38,7 +38,10 @@ def unassigned_pdu() -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A frame found in what came, and the bytes around it. `head`: the three fields before the unit (TCP)."""
+    """A frame found in what came, and the bytes around it.
+
+    `head`: the three fields before the unit (Modbus TCP); `address`: as printed on the meter (DL/T 645, CJ/T 188).
+    """
 
     unit: int
     function: int
@@ -46,6 +49,7 @@ class Seen:
     before: bytes = b""
     after: bytes = b""
     head: tuple[int, int, int] | None = None
+    address: str = ""
 
     @property
     def exception(self) -> int | None:

@@ -16,6 +16,7 @@ from simulators.conformance.runner import counted, is_passed
 from simulators.conformance.verdict import Clause, Heard, Outcome, Verdict
 
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd]")  # XML 1.0, 2.2
+STANDARDS = {"dlt645": "DL/T 645", "cjt188": "CJ/T 188"}
 _SUITE = "qushui.conformance"
 
 
@@ -49,7 +50,9 @@ def clause_text(messages: Messages, clause: Clause, profile: Profile) -> str:
     """The clause as a person looks it up; a rule of ours in words."""
     if clause.is_standard:
         return f"{clause.document}, {clause.number}"
-    return messages.text(f"conformance.rule.{clause.document}", profile=profile.name)
+    return messages.text(
+        f"conformance.rule.{clause.document}", profile=profile.name, standard=STANDARDS.get(profile.protocol, "")
+    )
 
 
 def title_text(messages: Messages, outcome: Outcome) -> str:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from simulators.conformance import cases_frame, cases_reading, cases_refusal, cases_timing, cases_values
+from simulators.conformance import cases_frame, cases_reading, cases_refusal, cases_sheet, cases_timing, cases_values
 from simulators.conformance.session import Session
 from simulators.conformance.verdict import Case, Clause, Finding, Outcome, Verdict, failed, undecided
 from simulators.conformance.wire import WireError
@@ -18,7 +18,9 @@ CASES: Mapping[str, Sequence[Case]] = {
         *cases_refusal.CASES,
         *cases_reading.CASES,
         *cases_values.CASES,
-    )
+    ),
+    "dlt645": cases_sheet.CASES,
+    "cjt188": cases_sheet.CASES,
 }
 """Protocol to its tests, in the order in which they are run."""
 
@@ -36,6 +38,8 @@ def cases_for(session: Session) -> tuple[Case, ...]:
 
 
 def _resolved(case: Case, session: Session) -> Case:
+    if "{function}" not in case.clause.number:
+        return case
     number = case.clause.number.replace("{function}", str(session.probe.function))
     return replace(case, clause=Clause(case.clause.document, number))
 
@@ -46,7 +50,7 @@ def expected_s(session: Session) -> float:
     sizes = [ask.request_size + ask.reply_size for ask in session.asks]
     probe_s = (session.probe.request_size + session.probe.reply_size) * character_s + 2 * silence_s + _TURNAROUND_S
     pass_s = sum(sizes) * character_s + len(sizes) * (2 * silence_s + _TURNAROUND_S)
-    total_s = session.watch_s + 4 * pass_s  # 3 rounds of the profile's reads, and the last look at the totals
+    total_s: float = session.watch_s + 4 * pass_s  # 3 rounds of the profile's reads, and the last look at the totals
     for case in cases_for(session):
         total_s += case.asks * probe_s + case.silences * (_QUIET_S + probe_s) + case.extra_s
     return total_s

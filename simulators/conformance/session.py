@@ -16,8 +16,11 @@ from agent.decode import values as decoded
 from agent.entries import Entry
 from agent.model import Reason, Value
 from agent.settings import Profile
-from drivers.modbus import ModbusAsk, ModbusDriver
-from simulators.conformance.frames import FRAMINGS, Framing, Seen, read_pdu
+from drivers.contract import Reply
+from drivers.contract import WireError as AnswerError
+from drivers.registry import DRIVERS
+from simulators.conformance.dialects import DIALECTS, Dialect, ModbusDialect
+from simulators.conformance.frames import Framing, read_pdu
 from simulators.conformance.verdict import SERIAL_PORT, Heard
 from simulators.conformance.wire import Wire, WireError
 
@@ -35,19 +38,12 @@ _POLL_S = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A planned read, what was heard, and the frame in it."""
+    """A planned read, what was heard, the frame in it, and its values; None where it is not the right answer."""
 
-    ask: ModbusAsk
+    ask: Any
     heard: Heard
-    seen: Seen | None
-
-    @property
-    def registers(self) -> bytes | None:
-        """The data of a right answer to this read."""
-        seen, ask = self.seen, self.ask
-        if seen is None or seen.unit != ask.address or seen.function != ask.function or len(seen.body) < 1:
-            return None
-        return seen.registers if seen.body[0] == ask.data_size else None
+    seen: Any
+    values: tuple[Any, ...] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +73,8 @@ class Session:
     worst_s: float = 0.0  # the longest answer delay so far
 
     def __post_init__(self) -> None:
-        self.framing: Framing = FRAMINGS[self.framing_name]
-        self.asks = planned(self.profile, self.address, self.framing_name)
-        self.unit = int(self.address)
+        self.dialect: Dialect = DIALECTS[self.profile.protocol](self.framing_name)
+        self.asks: Sequence[Any] = planned(self.profile, self.address, self.framing_name)
         self._numbers = itertools.count(1)
         self._quiet_s = time.monotonic()  # nothing on the wire since then
         self._samples: list[Sample] = []
@@ -89,35 +84,52 @@ class Session:
     # --- what is sent
 
     @property
-    def probe(self) -> ModbusAsk:
-        """The smallest of the profile's reads."""
-        return min(self.asks, key=lambda ask: ask.size)
+    def probe(self) -> Any:
+        """The read with the smallest answer of the profile's."""
+        return min(self.asks, key=lambda ask: ask.reply_size)
 
     @property
     def quiet_s(self) -> float:
         """How long to listen where nothing must come: three times the longest delay seen."""
         return min(max(_LEAST_QUIET_S, 3 * self.worst_s + 0.1), self.limit_s + LATE_S)
 
+    @property
+    def framing(self) -> Framing:
+        """How Modbus PDUs travel here."""
+        assert isinstance(self.dialect, ModbusDialect)
+        return self.dialect.framing
+
+    @property
+    def unit(self) -> int:
+        """The Modbus address."""
+        return int(self.address)
+
     def frame(self, pdu: bytes, *, unit: int | None = None) -> bytes:
-        """A request frame of a new transaction, to this meter unless `unit` says otherwise."""
+        """A Modbus request of a new transaction, to this meter unless `unit` says otherwise."""
         return self.framing.closed(self.unit if unit is None else unit, pdu, next(self._numbers))
 
     def probe_frame(self, *, unit: int | None = None) -> bytes:
-        """A request frame of the smallest read."""
+        """A Modbus request of the smallest read."""
         return self.frame(read_pdu(self.probe.function, self.probe.start, self.probe.size), unit=unit)
 
     # --- exchanges
 
-    def ask(self, ask: ModbusAsk, *, back_to_back: bool = False) -> Sample:
+    def ask(self, ask: Any, *, back_to_back: bool = False) -> Sample:
         """A planned read; `back_to_back`: begun exactly when the silence is over, its tail not waited for."""
-        request = self.frame(read_pdu(ask.function, ask.start, ask.size))
-        heard = self._exchange(request, size=ask.reply_size, tail_s=0.0 if back_to_back else _TAIL_S)
-        return Sample(ask, heard, self.framing.found(heard.data))
+        exchange = ask.begin(next(self._numbers))
+        tail_s = 0.0 if back_to_back else _TAIL_S
+        heard = self._exchange(exchange.request, size=ask.reply_size, tail_s=tail_s)
+        try:
+            reply = exchange.receive(heard.data) if heard.chunks else None
+        except AnswerError:
+            reply = None
+        values = reply.values if isinstance(reply, Reply) and reply.follow is None else None
+        return Sample(ask, heard, self.dialect.found(heard.data), values)
 
-    def send(self, frame: bytes, *, size: int | None = None, wait_s: float | None = None) -> tuple[Heard, Seen | None]:
+    def send(self, frame: bytes, *, size: int | None = None, wait_s: float | None = None) -> tuple[Heard, Any]:
         """Any transmission, and the frame in what came; `size`: bytes expected, `wait_s`: for the first of them."""
         heard = self._exchange(frame, size=size, wait_s=wait_s)
-        return heard, self.framing.found(heard.data)
+        return heard, self.dialect.found(heard.data)
 
     def silence_after(self, frame: bytes) -> Heard:
         """A transmission that must stay unanswered."""
@@ -125,7 +137,7 @@ class Session:
 
     def is_alive(self) -> bool:
         """Whether an ordinary read is answered rightly now."""
-        return self.ask(self.probe).registers is not None
+        return self.ask(self.probe).values is not None
 
     def settle(self, quiet_s: float = 0.05) -> None:
         """Waits until nothing has come for `quiet_s`, at most 3 s; a connection that was closed is made again."""
@@ -146,7 +158,7 @@ class Session:
         self, frame: bytes, *, size: int | None = None, wait_s: float | None = None, tail_s: float = _TAIL_S
     ) -> Heard:
         """The one place that sends. Raises WireError when the port is away, PermissionError for what is no read."""
-        if not self.framing.is_harmless(frame):
+        if not self.dialect.is_harmless(frame):
             raise PermissionError(f"not sent, a meter could take it for more than a read: {frame.hex()}")
         character_s = self.wire.character_s
         chunks: list[tuple[float, bytes]] = []
@@ -212,7 +224,7 @@ class Session:
 
     def good(self) -> Sequence[Sample]:
         """Those of the samples that were answered rightly."""
-        return [sample for sample in self.samples() if sample.registers is not None]
+        return [sample for sample in self.samples() if sample.values is not None]
 
     def readings(self) -> Sequence[Reading]:
         """The values over `watch_s`, some a second; watched once."""
@@ -234,10 +246,9 @@ class Session:
         for ask in self.asks:
             sample = self.ask(ask)
             heard.append(sample.heard)
-            data = sample.registers
             raws |= dict.fromkeys(ask.items, Reason.NO_REPLY)
-            if data is not None:
-                raws |= dict(zip(ask.items, ask.values(data), strict=True))
+            if sample.values is not None:
+                raws |= dict(zip(ask.items, sample.values, strict=True))
                 times |= dict.fromkeys(ask.items, sample.heard.chunks[0][0])
         return _reading(self.profile.entries, raws, times, heard)
 
@@ -255,8 +266,8 @@ def _first_item(entry: Entry) -> Any:
     return entry.flags[0].item if entry.flags else entry.parts[0].item
 
 
-def planned(profile: Profile, address: str, framing: str) -> tuple[ModbusAsk, ...]:
+def planned(profile: Profile, address: str, framing: str) -> tuple[Any, ...]:
     """The profile's reads, bridging no register that it does not name. Raises SpecError for an impossible address."""
-    driver = ModbusDriver(framing=framing)
-    bundled: Sequence[Sequence[Any]] = bundles(profile.entries)
-    return driver.plan(address, bundled, {**profile.limits, "max_gap": 0})
+    driver = DRIVERS[profile.protocol](framing=framing)
+    limits = {**profile.limits, "max_gap": 0} if profile.protocol == "modbus" else profile.limits
+    return driver.plan(address, bundles(profile.entries), limits)

@@ -241,6 +241,8 @@ def test_a_profile_may_be_a_file_of_the_maker(tmp_path: Path) -> None:
         ("/dev/ttyS0", "--profile", "tuf2000", "--address", "0"),
         ("/dev/ttyS0", "--profile", "tuf2000", "--address", "1", "--baud", "5"),
         ("127.0.0.1:9", "--profile", "tuf2000", "--address", "1", "--timeout", "0"),
+        ("127.0.0.1:9", "--profile", "dlt645-2007", "--address", "000000000012", "--framing", "tcp"),
+        ("127.0.0.1:9", "--profile", "dlt645-2007", "--address", "AAAAAAAAAAAA"),
         ("127.0.0.1:9", "--profile", "tuf2000", "--address", "1", "--html", "/no/such/directory/report.html"),
     ],
 )
@@ -282,7 +284,9 @@ def test_every_test_reason_and_rule_has_words(lang: str) -> None:
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_the_page_lists_every_test_with_its_clause_and_every_option(lang: str) -> None:
     text = (ROOT / "docs" / "vendors" / f"conformance.{lang}.md").read_text(encoding="utf-8")
-    rows = {row.split("`")[1]: row for row in text.splitlines() if row.startswith("| `")}
+    rows: dict[str, str] = {}
+    for row in (row for row in text.splitlines() if row.startswith("| `")):
+        rows[row.split("`")[1]] = rows.get(row.split("`")[1], "") + row
     for case in (case for cases in CASES.values() for case in cases):
         number = case.clause.number.replace("{function}", "")
         assert all(part.strip() in rows[case.id] for part in number.split(",")), case.id
