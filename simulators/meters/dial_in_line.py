@@ -14,6 +14,7 @@ import select
 import socket
 import time
 from collections.abc import Callable
+from functools import partial
 from random import Random
 
 from simulators.meters.answering import Answering, Pending
@@ -106,7 +107,7 @@ class DialInLine:
             registration = b"x" * _OVERSIZE + registration
         if "registration_slow" in behaviour:
             for place in range(len(registration)):
-                self._later(place * _SLOW_S, lambda piece=registration[place : place + 1]: self._send(piece))  # type: ignore[misc]
+                self._later(place * _SLOW_S, partial(self._send, registration[place : place + 1]))
         elif registration:
             self._send(registration)
 

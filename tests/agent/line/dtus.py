@@ -26,7 +26,7 @@ from tests.agent.line.bus import PROFILE, Sink
 from tests.fakes import KeptFaults, QuietLog
 from tests.system.processes import free_port, until
 
-VALUES = {"flow_rate": 111, "pressure": 222}
+VALUES: Mapping[str, Any] = {"flow_rate": 111, "pressure": 222}
 GOOD = (Decimal(111), Decimal(222))
 
 
@@ -52,8 +52,11 @@ class Station:
         poll: str = "50ms",
         timeout: str = "300ms",
         more: Mapping[str, Any] | None = None,
+        profile: str = "two",
+        address: str = "1",
     ) -> None:
         """`lines` gives each line's own `dial_in` keys; `more` are further keys of all lines."""
+        self.profile, self.address = profile, address
         self.directory = directory
         self.port = free_port()
         (directory / "profiles").mkdir(exist_ok=True)
@@ -64,7 +67,9 @@ class Station:
                 name: {"dial_in": {"listen": f"127.0.0.1:{self.port}", **keys}, "timeout": timeout, **(more or {})}
                 for name, keys in lines.items()
             },
-            "meters": {f"{name}-m": {"line": name, "profile": "two", "address": "1", "poll": poll} for name in lines},
+            "meters": {
+                f"{name}-m": {"line": name, "profile": profile, "address": address, "poll": poll} for name in lines
+            },
         }
         self.config = self.loaded()
         self.clock = JumpingClock()
@@ -133,10 +138,11 @@ class Station:
 
     # --- the far ends
 
-    def dtu(self, name: str, **manners: Any) -> SimulatedLine:
+    def dtu(self, name: str, values: Mapping[str, Any] = VALUES, **manners: Any) -> SimulatedLine:
         """The simulated DTU of a line with its meter."""
-        made = SimulatedMeter(f"{name}-m", profile=self.config.profiles["two"], address="1", baud=115200)
-        made.update(VALUES)
+        profile = self.config.profiles[self.profile]
+        made = SimulatedMeter(f"{name}-m", profile=profile, address=self.address, baud=115200)
+        made.update(values)
         dtu = SimulatedDtu(server=("127.0.0.1", self.port), **{"redial_s": 0.1, "air_s": 0.01, **manners})
         return SimulatedLine(SimulatedLineSettings(name=name, dial_in=dtu, baud=115200, latency_s=0.005), [made])
 

@@ -5,10 +5,15 @@ from __future__ import annotations
 import contextlib
 import socket
 import time
+from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
+from agent import config
 from agent.faults import FaultCode
+from drivers.registry import DRIVERS
+from simulators.meters import station as far_station
 from tests.agent.line.dtus import Station, answer, question, value_of
 from tests.system.processes import until
 
@@ -81,6 +86,22 @@ def test_a_heartbeat_whose_bytes_every_answer_holds_costs_no_value(tmp_path, hea
         station.poll()
         station.reached(lambda: station.good("well-7") >= 20)
         assert station.no_wrong_number()
+
+
+@pytest.mark.parametrize(
+    ("profile", "address", "quantity"),
+    [("dlt645-2007", "000000000012", "energy_import"), ("cjt188-cold-2004", "00000000001234", "volume_forward")],
+)
+def test_every_protocol_is_read_through_a_dtu_and_its_heartbeats(tmp_path, profile, address, quantity):
+    behaviour = {"behaviour": frozenset({"heartbeat_inside"}), "registration": b"QS-0007", "heartbeat": b"HB!"}
+    with (
+        Station(tmp_path, {"well-7": WELL_7}, profile=profile, address=address, timeout="1s") as station,
+        station.listens().dtu("well-7", {quantity: "1234.56"}, **behaviour),
+    ):
+        station.poll()
+        at = [entry.quantity for entry in station.config.entries("well-7-m")].index(quantity)
+        station.reached(lambda: sum(found.values[at] == Decimal("1234.56") for found in station.sink.rounds) >= 3)
+        assert {found.values[at] for found in station.sink.rounds} <= {None, Decimal("1234.56")}
 
 
 def test_modbus_tcp_of_a_dtu_is_read_through_its_heartbeats(tmp_path):
@@ -306,3 +327,18 @@ def test_a_registration_names_one_line_or_none(tmp_path):
     ):
         until(lambda: station.dialled("well-8") == 1, 10, "the second is bound")
         assert station.dialled("well-7") == 0
+
+
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_the_files_of_the_page_are_right(tmp_path, lang):
+    page = (Path(__file__).parents[3] / "docs" / "technicians" / f"dial-in.{lang}.md").read_text(encoding="utf-8")
+    agent, far = (each.partition("```")[0] for each in page.split("```yaml\n")[1:])
+    found = config.load(tmp_path / "agent.yaml", text=agent, drivers=DRIVERS, uplink_settings={})
+    assert [str(line.dial_in and line.dial_in.registration) for line in found.lines.values()] == [
+        "QS-0007",
+        "hex: 7B 01 00 08 ??",
+    ]
+    assert {line.timeout_s for line in found.lines.values()} == {5.0}
+    file = tmp_path / "meters.yaml"
+    file.write_text(far, encoding="utf-8")
+    assert [line.kind for line in far_station.load(file).values()] == ["dial_in"]
