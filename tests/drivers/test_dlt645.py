@@ -134,6 +134,16 @@ def test_a_refusal_is_told_by_its_bits(err: str, code: int) -> None:
     assert ("di_wrong" in refused_1997.detail) == bool(code & 2)
 
 
+def test_a_flipped_bit_never_makes_a_refusal_or_another_one() -> None:
+    for sound in (made("D1", "02"), made("91", "00000100 56341200"), made("D1", "04", preamble="FE FE")):
+        for at in range(8 * len(sound)):
+            flipped = bytearray(sound)
+            flipped[at // 8] ^= 1 << at % 8
+            outcome = wire.fed(asked("00010000").begin(0), [bytes(flipped)])
+            if isinstance(outcome, Refused):
+                assert (at // 8 < 2, outcome.code) == (True, 4), "only the wake-up bytes may change"
+
+
 def test_a_refused_block_is_asked_for_one_by_one() -> None:
     ask = asked("02010100", "02010200", "02010300")
     assert ask.identifier == "0201FF00"
