@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, Strict
+from pydantic import Field, Strict, field_validator
 
 from agent.dtu import Pattern, PatternError, pattern_of
 from agent.form.fields import (
@@ -23,6 +24,7 @@ from agent.form.fields import (
 )
 from agent.form.nodes import shown
 from agent.profile_form import Parity, Quantity
+from agent.settings import TcpAddress
 
 Baud = Annotated[int, Strict(), Field(ge=300, le=921600)]
 
@@ -103,6 +105,16 @@ class DialInForm(Section):
     registration_answer: Packet | None = None
     heartbeat: Heartbeat | None = None
     heartbeat_answer: Packet | None = None
+
+    @field_validator("listen")
+    @classmethod
+    def _only_numbers(cls, listen: TcpAddress) -> TcpAddress:
+        """Names would have to be looked up, which nobody can bound."""
+        try:
+            ip_address(listen.host)
+        except ValueError as error:
+            raise refusal("listen", value=shown(str(listen))) from error
+        return listen
 
 
 class LineForm(Section):

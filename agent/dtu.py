@@ -14,7 +14,7 @@ _HEX = re.compile(r"hex:\s*((?:[0-9A-Fa-f]{2}|\?\?|\*)(?:\s*(?:[0-9A-Fa-f]{2}|\?
 _HEX_UNITS = re.compile(r"[0-9A-Fa-f]{2}|\?\?|\*")
 _FILLING = b"[\\s\\0]*"  # some DTUs put line ends or zeros around what they were told to send
 _WORD = frozenset(b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
-_NO_WORD = b"(?![0-9A-Za-z])"
+_NO_WORD = b"(?!(?<=[0-9A-Za-z])[0-9A-Za-z])"
 
 
 class PatternError(ValueError):
@@ -112,7 +112,7 @@ def _units(text: str) -> list[int | str]:
 @lru_cache(maxsize=256)
 def _naming(pattern: Pattern) -> re.Pattern[bytes]:
     lead = b".*?" if pattern.is_open_before else _FILLING
-    follow = b"" if pattern.is_open_after or pattern.units[-1] not in _WORD else _NO_WORD
+    follow = b"" if pattern.is_open_after else _NO_WORD
     return re.compile(lead + pattern.expression + follow, re.DOTALL)
 
 
