@@ -102,8 +102,8 @@ def other_addresses(session: Session) -> Finding:
     """Requests to other addresses stay unanswered."""
     if not session.good():
         return undecided("no-frame")
-    units = [unit for unit in (session.unit % _LAST_UNIT + 1, (session.unit + 122) % _LAST_UNIT + 1, 1, _LAST_UNIT, 2)
-             if unit != session.unit][:_OTHERS]  # fmt: skip
+    near, far = session.unit % _LAST_UNIT + 1, (session.unit + 122) % _LAST_UNIT + 1
+    units = [unit for unit in dict.fromkeys((near, far, 1, _LAST_UNIT, 2, 3)) if unit != session.unit][:_OTHERS]
     heard = _answered(session, (session.probe_frame(unit=unit) for unit in units))
     if not heard:
         return passed("silent", session.trace[-1:], total=len(units))

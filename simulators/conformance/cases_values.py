@@ -205,7 +205,8 @@ def follows_flow(session: Session) -> Finding:
         "grown": _text(grown),
     }
     step = _step(names["volume_forward"], session.readings()[-1].raws)
-    if expected < (_FLOOR_M3 if step is None else _LEAST_STEPS * step):
+    fits = grown > 0 and abs(grown - expected) <= _PASSES * expected
+    if not fits and expected < (_FLOOR_M3 if step is None else _LEAST_STEPS * step):
         return undecided("too-little", **shown)
     return _flow_verdict(session, expected, grown, step or Decimal(0), shown)
 

@@ -26,6 +26,7 @@ CASES: Mapping[str, Sequence[Case]] = {
 
 _TURNAROUND_S = 0.03  # a typical meter's answer delay, and what is listened for behind its answer
 _QUIET_S = 0.4
+_SETTLE_S = 0.05  # before each test
 _MOST_EVIDENCE = 12
 
 Progress = Callable[[int, int, Case], None]
@@ -52,7 +53,7 @@ def expected_s(session: Session) -> float:
     pass_s = sum(sizes) * character_s + len(sizes) * (2 * silence_s + _TURNAROUND_S)
     total_s: float = session.watch_s + 4 * pass_s  # 3 rounds of the profile's reads, and the last look at the totals
     for case in cases_for(session):
-        total_s += case.asks * probe_s + case.silences * (_QUIET_S + probe_s) + case.extra_s
+        total_s += _SETTLE_S + case.asks * probe_s + case.silences * (_QUIET_S + probe_s) + case.extra_s
     return total_s
 
 

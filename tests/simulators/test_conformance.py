@@ -294,6 +294,13 @@ def test_a_small_flow_and_a_fixed_total_prove_nothing() -> None:
     assert findings(tested, "totals.follow-flow")["totals.follow-flow"].reason == "too-little"
 
 
+@pytest.mark.usefixtures("hurried")
+def test_a_total_that_moves_as_the_flow_says_passes_however_little_it_is() -> None:
+    far = meter("tuf2000")
+    tested = session(far, answer=moving(far, flowing("0.01", "36")), watch_s=0.3)
+    assert findings(tested, "totals.follow-flow")["totals.follow-flow"].reason == "flow-fits"
+
+
 @pytest.mark.parametrize("kind", ["rollover", "jump"])
 @pytest.mark.usefixtures("hurried")
 def test_a_total_that_falls_is_named_by_its_rule(kind: str) -> None:
