@@ -25,7 +25,5 @@ SEARCHES: Mapping[str, Callable[..., tuple[Call, ...]]] = MappingProxyType(
 )
 """Protocol name to what finds its meters: called with `framing` and `numbers`, the addresses to try."""
 
-RAW: Mapping[str, RawProtocol] = MappingProxyType(
-    {"modbus": RAW_MODBUS, "dlt645": RAW_DLT645, "cjt188": RAW_CJT188}
-)
+RAW: Mapping[str, RawProtocol] = MappingProxyType({"modbus": RAW_MODBUS, "dlt645": RAW_DLT645, "cjt188": RAW_CJT188})
 """Protocol name to what a line must know of requests that another process has made."""

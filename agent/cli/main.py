@@ -25,7 +25,21 @@ from typing import Any, NoReturn
 from agent import page
 from agent.messages import LANGUAGES, Messages, language_of
 
-VERBS = ("run", "check", "plan", "read", "profiles", "frame", "status", "outbox", "clock", "selftest", "help")
+VERBS = (
+    "run",
+    "check",
+    "plan",
+    "scan",
+    "probe",
+    "read",
+    "profiles",
+    "frame",
+    "status",
+    "outbox",
+    "clock",
+    "selftest",
+    "help",
+)
 """The verbs in the order in which a site is brought up."""
 
 _WRONG_INPUT = 2

@@ -18,10 +18,12 @@ from agent.entries import Entry
 from agent.form.nodes import is_name
 from agent.form.problems import FormErrors, Problem
 from agent.messages import Messages, problem_lines
+from agent.probe.starting import UnusableProbeError, chosen, profile_text
 from agent.profiles import Library
 from agent.quantities import QUANTITIES
 from agent.replay import UNCOVERED, Field, Outcome, replayed
 from agent.settings import Profile
+from drivers.contract import SpecError, WireError
 from drivers.registry import DRIVERS
 
 HELP_KEY = "cli.verb.profiles"
@@ -33,6 +35,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = ("list", "show", "test", "new")
     parser.add_argument("action", nargs="?", choices=actions, default="list", help="cli.profiles.action")
     parser.add_argument("names", nargs="*", metavar="PROFILE", help="cli.profiles.names")
+    parser.add_argument(
+        "--from-probe", type=Path, action="append", metavar="FILE", help="cli.profiles.from_probe_option"
+    )
+    parser.add_argument("--quantity", metavar="QUANTITY", help="cli.profiles.quantity_option")
+    parser.add_argument("--row", type=int, default=1, metavar="N", help="cli.profiles.row_option")
     parser.add_argument("-c", "--config", type=Path, default=DEFAULT_CONFIG, help="cli.profiles.config")
     parser.add_argument("--json", action="store_true", help="cli.json_option")
 
@@ -44,7 +51,7 @@ def run(arguments: argparse.Namespace, out: Messages) -> int:
         print(out.text("cli.profiles.name-needed", action=arguments.action), file=sys.stderr)
         return 2
     if arguments.action == "new":
-        return _new(arguments.names, out)
+        return _new(arguments, out)
     try:
         profiles = _loaded(library, arguments.names or library.names())
     except FormErrors as errors:
@@ -74,15 +81,37 @@ def _loaded(library: Library, names: Sequence[str]) -> list[Profile]:
     return found
 
 
-def _new(names: Sequence[str], out: Messages) -> int:
-    """Prints a profile to fill in."""
+def _new(arguments: argparse.Namespace, out: Messages) -> int:
+    """Prints a profile to fill in, or one that reads what probes have found."""
+    names = arguments.names
     if len(names) != 1 or not is_name(names[0]):
         print(out.text("cli.profiles.one-name"), file=sys.stderr)
         return 2
-    template = (resources.files("agent") / "data" / "profile.template.yaml").read_text(encoding="utf-8")
-    print(template.replace("profile: template", f"profile: {names[0]}"), end="")
+    if arguments.from_probe:
+        try:
+            text = _started(names[0], arguments)
+        except UnusableProbeError as error:
+            print(out.text(f"probe.unusable.{error.code}", **error.arguments), file=sys.stderr)
+            return 2
+    else:
+        template = (resources.files("agent") / "data" / "profile.template.yaml").read_text(encoding="utf-8")
+        text = template.replace("profile: template", f"profile: {names[0]}")
+    print(text, end="")
     print(out.text("cli.profiles.new-hint", name=names[0]), file=sys.stderr)
     return 0
+
+
+def _started(name: str, arguments: argparse.Namespace) -> str:
+    """The profile that reads what the probes have found. Raises UnusableProbeError."""
+    choices = []
+    for path in arguments.from_probe:
+        try:
+            document = json.loads(path.read_text(encoding="utf-8"))
+            choices.append(chosen(dict(document), quantity=arguments.quantity, number=arguments.row))
+            profile_text(name, choices[-1:], DRIVERS)
+        except (OSError, ArithmeticError, ValueError, LookupError, TypeError, SpecError, WireError) as error:
+            raise UnusableProbeError("file", path=str(path)) from error
+    return profile_text(name, choices, DRIVERS)
 
 
 def _list(profiles: Sequence[Profile], as_json: bool, out: Messages) -> None:
