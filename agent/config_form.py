@@ -141,7 +141,7 @@ class MeterForm(Section):
     line: Name
     profile: Name
     address: Text
-    poll: Annotated[int, DurationMs("10ms", "8h")]
+    poll: Annotated[int, DurationMs("1ms", "8h")]
     baud: Baud | None = None
     parity: Parity | None = None
     stop_bits: Literal[1, 2] | None = None

@@ -19,15 +19,12 @@ from agent.faults import FaultCode, FaultSink
 from agent.line.guests import Guest, Guests
 from agent.line.line import Line, Transaction
 from agent.line.meter import PolledMeter, Sweep
-from agent.line.patience import short_probe_s
 from agent.line.ports import LineDownError, LineHeldError
-from agent.line.probing import Probing
+from agent.line.turns import Choice, Turns
 from agent.model import Round
 from agent.schedule import Turn
 
 _LONGEST_WAIT_S = 2.0  # so that the beat shows life
-_PROBE_LOOK_S = 0.05  # how often a failing meter that waits for budget or a pause is looked at
-_FOREVER_S = 3600.0  # the pause of a line on which nobody else is polled
 _FIRST_REOPEN_S, _LAST_REOPEN_S = 0.2, 5.0
 _UNANSWERED_TO_RECONNECT = 3  # a TCP connection on which nobody answers any more is made anew
 _OVERBOOKED_SLOTS = 3
@@ -58,14 +55,6 @@ class _Order:
     answer: Future[dict[str, Any]]
 
 
-@dataclass(frozen=True, slots=True)
-class _Ask:
-    """Whom to ask; `wait_s` is how long a failing meter is waited for, None: as its own delays tell."""
-
-    meter: PolledMeter
-    wait_s: float | None = None
-
-
 class Poller:
     """The life of one line."""
 
@@ -89,7 +78,7 @@ class Poller:
         self._faults = faults
         self._log = log.bind(line=name)
         self._stagger_ms = stagger_ms
-        self._probing = Probing()
+        self._turns = Turns(meters, timeout_s=line.timeout_s)
         self._is_overbooked = True  # may have been said by an earlier run: the first turns tell
         self._orders: queue.SimpleQueue[_Order] = queue.SimpleQueue()
         self._guests = Guests(line)
@@ -160,12 +149,12 @@ class Poller:
                 return 0.0
         if self._guests.is_waiting and self._has_hosted(now_s):
             return 0.0
-        ask = self._next(now_s)
-        if ask is None:
-            return self._pause_s(now_s)
+        choice = self._turns.next(now_s, self._now_ms())
+        if choice is None:
+            return self._turns.wait_s(now_s, self._now_ms())
         self._burst(True)
         try:
-            self._poll(ask)
+            self._poll(choice)
         except LineDownError as error:
             self._went_down(error)
         return 0.0
@@ -190,60 +179,9 @@ class Poller:
             for meter in self._meters.values():
                 meter.turn.shifted(self._now_ms())
 
-    def _next(self, now_s: float) -> _Ask | None:
-        """Whose turn it is: the living by their slots; a failing meter in a pause, or last on a full bus."""
-        now_ms = self._now_ms()
-        due_s = {m.name: _due_s(m, now_s, now_ms) for m in self._meters.values() if not m.breaker.failures}
-        due = [self._meters[name] for name, left_s in due_s.items() if left_s <= 0]
-        if due:
-            self._probing.busy()
-        else:
-            self._probing.paused(now_s)
-        failing = self._failing(now_s, is_free=not due_s)
-        if failing is None:
-            self._probing.nobody()
-        elif due:
-            if self._probing.on_a_full_bus(now_s, oldest_turn_s=min(meter.asked_at_s for meter in due)):
-                return _Ask(failing, self._wanted_s(failing))
-        else:
-            pause_s = min(due_s.values(), default=_FOREVER_S)
-            wait_s = self._probing.wait_in_pause_s(now_s, wanted_s=self._wanted_s(failing), pause_s=pause_s)
-            return None if wait_s is None else _Ask(failing, wait_s)
-        if not due:
-            return None
-        return _Ask(min(due, key=lambda meter: (0 if meter.is_unfinished else meter.turn.due_ms, meter.asked_at_s)))
-
-    def _failing(self, now_s: float, *, is_free: bool) -> PolledMeter | None:
-        """The failing meter that waits longest to be asked. Probes need budget, unless the line `is_free` of others."""
-        can_pay = self._probing.budget.can_pay(now_s) or is_free
-        waiting = [
-            meter
-            for meter in self._meters.values()
-            if meter.breaker.failures and _probe_s(meter) <= now_s and (can_pay or not meter.breaker.is_open)
-        ]
-        return min(waiting, key=_probe_s, default=None)
-
-    def _wanted_s(self, meter: PolledMeter) -> float:
-        """How long a failing meter should be waited for."""
-        if meter.breaker.is_open and meter.breaker.is_probe_short:
-            return short_probe_s(self._worst_s())
-        return max(self._line.timeout_s, meter.delay.timeout_s(self._line.timeout_s))
-
-    def _pause_s(self, now_s: float) -> float:
-        now_ms = self._now_ms()
-        waits = [_LONGEST_WAIT_S]
-        for meter in self._meters.values():
-            if meter.breaker.failures:
-                waits.append(max(_probe_s(meter) - now_s, _PROBE_LOOK_S))
-            else:
-                waits.append(_due_s(meter, now_s, now_ms))
-        return max(min(waits), 0.0005)
-
     def _has_hosted(self, now_s: float) -> bool:
         """Puts the question of a guest, where the living meters leave room for it."""
-        now_ms = self._now_ms()
-        living = (meter for meter in self._meters.values() if not meter.breaker.failures)
-        pause_s = min((_due_s(meter, now_s, now_ms) for meter in living), default=_FOREVER_S)
+        pause_s = self._turns.pause_s(now_s, self._now_ms())
         if not self._guests.may_ask(now_s, pause_s=pause_s):
             return False
         self._burst(False)
@@ -259,8 +197,8 @@ class Poller:
 
     # --- one poll
 
-    def _poll(self, ask: _Ask) -> None:
-        meter = ask.meter
+    def _poll(self, choice: Choice) -> None:
+        meter = choice.meter
         is_failing = meter.breaker.failures > 0
         meter.asked_at_s = began_s = self._clock.monotonic()
         now_ms = self._now_ms()
@@ -268,22 +206,20 @@ class Poller:
             if not is_failing:
                 self._note_lateness(meter, now_ms)
             meter.turn.taken(now_ms)
-        sweep = meter.sweep(self._line, timeout_s=ask.wait_s)
+        sweep = meter.sweep(self._line, timeout_s=choice.wait_s)
         cost_s = self._clock.monotonic() - began_s
         if is_failing:
-            self._probing.spent(cost_s)
-        self._judge(meter, sweep, cost_s)
+            self._turns.spent(cost_s)
+        self._judge(choice, sweep, cost_s)
 
-    def _worst_s(self) -> float:
-        return max(meter.delay.worst_s for meter in self._meters.values())
-
-    def _judge(self, meter: PolledMeter, sweep: Sweep, cost_s: float) -> None:
+    def _judge(self, choice: Choice, sweep: Sweep, cost_s: float) -> None:
         """Books a sweep: a round, another try, or the breaker."""
+        meter = choice.meter
         if sweep.is_later and meter.may_try_later():
             meter.postpone(self._clock.monotonic())
             return
         if not sweep.is_clean and sweep.is_unanswered:
-            self._book_unanswered(meter, sweep, cost_s)
+            self._book_unanswered(choice, sweep, cost_s)
             if meter.breaker.failures == 1 and not meter.is_unfinished:
                 meter.is_unfinished = True
                 return
@@ -295,9 +231,11 @@ class Poller:
         meter.report(sweep, self._faults)
         self._sink.append(meter.round_of(sweep, self._clock))
 
-    def _book_unanswered(self, meter: PolledMeter, sweep: Sweep, cost_s: float) -> None:
+    def _book_unanswered(self, choice: Choice, sweep: Sweep, cost_s: float) -> None:
+        meter = choice.meter
+        is_known = meter.delay.least_s is not None or choice.wait_s is not None
         meter.ready_at_s = sweep.trusted_again_s
-        meter.breaker.failed(self._clock.monotonic(), cost_s, is_known=meter.delay.least_s is not None)
+        meter.breaker.failed(self._clock.monotonic(), cost_s, is_known=is_known)
         meter.probe_at_s = max(meter.breaker.probe_at_s, sweep.trusted_again_s)
         self._unanswered += 1
         if not self._line.is_serial and self._unanswered % _UNANSWERED_TO_RECONNECT == 0:
@@ -376,17 +314,6 @@ class Poller:
     def meters(self) -> dict[str, dict[str, Any]]:
         """The line's meters as `status` shows them, without their last round (the store has that)."""
         return {name: {"line": self.name, **meter.snapshot()} for name, meter in self._meters.items()}
-
-
-def _due_s(meter: PolledMeter, now_s: float, now_ms: int) -> float:
-    """Seconds until a living meter may be polled; not above 0 when it is due."""
-    left_s = 0.0 if meter.is_unfinished else (meter.turn.due_ms - now_ms) / 1000
-    return max(left_s, meter.ready_at_s - now_s)
-
-
-def _probe_s(meter: PolledMeter) -> float:
-    """When a failing meter may be asked again, monotonic."""
-    return max(meter.probe_at_s, meter.ready_at_s)
 
 
 def read_now(line_name: str, line: Line, meter: PolledMeter, clock: Clock) -> dict[str, Any]:

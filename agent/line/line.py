@@ -21,7 +21,7 @@ from drivers.contract import NEED_DATA, BadChecksum, Exchange, NeedData, Refused
 _QUIET_S = 0.05  # silence after an error before the line is trusted again
 _LONGEST_QUIET_S = 1.0  # a babbling bus is not waited out for ever
 _WAKE_EARLY_S = 0.001  # the one sleep ends this much before the last missing character
-_SERIAL_TAIL_S = 0.03  # on top of the characters themselves: USB latency timers deliver 16 ms late
+_SERIAL_TAIL_S = 0.1  # on top of the characters themselves: latency timers, and meters that pause inside a frame
 _NETWORK_TAIL_S = 0.5  # the rest of an answer may wait for a retransmission
 _AIR_TAIL_S = 2.0  # over a cellular network for several
 _LEAST_AIR_WAIT_S = 2.0  # a radio that slept answers a second or two later than the last time
@@ -170,7 +170,7 @@ class Line:
 
     def _keep_silence(self, wire: WireSettings) -> None:
         """Waits out the silence of the old and the new settings; whatever still arrives is discarded and heard out."""
-        silence_s = max(wire.silence_s, self._wire.silence_s) if self.is_serial else 0.0
+        silence_s = max(wire.silence_s, self._wire.silence_s)
         self._wire = wire
         give_up_s = self._clock.monotonic() + _LONGEST_QUIET_S
         while True:

@@ -66,7 +66,10 @@ class Breaker:
         return self._probes % _PROBE_CYCLE not in {0, 3}
 
     def failed(self, now_s: float, cost_s: float, *, is_known: bool = True) -> None:
-        """A poll that cost `cost_s` of line time got no answer. A meter that never gave one gets no second try."""
+        """A poll that cost `cost_s` of line time got no answer.
+
+        `is_known`: not one that never gave any though it was given all the time; that one gets no second try.
+        """
         self.failures += 1 if is_known else _FAILURES_TO_OPEN
         if self.is_open:
             self._pause_s = min(_LONGEST_PROBE_S, 2 * self._pause_s or _PROBE_COSTS * cost_s)

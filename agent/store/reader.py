@@ -7,7 +7,9 @@ in between is then known too soon, never too late. When a damaged file was excha
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -214,7 +216,11 @@ class Reader:
         if self._connection is None or inode != self._inode:
             self.close()
             self._forget()
-            self._connection = connect_read_only(self._path)
+            connection = connect_read_only(self._path)
+            if not connection.execute("PRAGMA user_version").fetchone()[0]:  # the first start is making it
+                connection.close()
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self._path))
+            self._connection = connection
             self._inode = inode
         return self._connection
 

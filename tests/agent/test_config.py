@@ -168,7 +168,7 @@ def test_a_meter_may_read_a_part_of_its_profile_in_the_profiles_order(tmp_path: 
         ('address: "1"', 'address: "one"', (6, "meters.flow.address", "spec.address")),
         ('address: "0"', 'address: "256"', (7, "meters.power.address", "spec.address")),
         ("poll: 60s", "poll: 9h", (6, "meters.flow.poll", "out-of-range")),
-        ("poll: 60s", "poll: 5ms", (6, "meters.flow.poll", "out-of-range")),
+        ("poll: 60s", "poll: 0ms", (6, "meters.flow.poll", "out-of-range")),
         (", poll: 60s", "", (6, "meters.flow.poll", "missing")),
         ("poll: 60s", "poll: 60s, quantities: [power]", (6, "meters.flow.quantities[0]", "meter-quantity")),
         ("poll: 60s", "poll: 60s, quantities: [watts]", (6, "meters.flow.quantities[0]", "quantity")),

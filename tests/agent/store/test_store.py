@@ -1,6 +1,7 @@
 import contextlib
 import os
 import select
+import sqlite3
 import tempfile
 import threading
 from pathlib import Path
@@ -11,6 +12,7 @@ from agent.clock import SystemClock
 from agent.faults import FaultCode
 from agent.store import database
 from agent.store.database import SchemaTooNewError, StoreHeldError, _statements
+from agent.store.reader import Reader
 from agent.store.store import BOUND, HOLD_S
 from tests.agent.store.conftest import DAY_S, LAYOUT, Site, fill, layout_of, round_of
 from tests.fakes import START_MS, FakeClock
@@ -482,3 +484,11 @@ def test_many_lines_at_once_get_numbers_without_gaps_and_each_its_own_order(site
         mine = [each for each in rounds if each.layout.meter == meter]
         assert [each.number for each in mine] == numbers
         assert [each.texts[0] for each in mine] == [f"{number / 100:.2f}" for number in range(200)]
+
+
+def test_a_file_that_the_first_start_is_still_making_is_as_good_as_missing(tmp_path: Path) -> None:
+    path = tmp_path / "qushui.db"
+    with contextlib.closing(sqlite3.connect(path)) as making:
+        making.execute("PRAGMA journal_mode = WAL")
+    with pytest.raises(FileNotFoundError):
+        Reader(path).committed()
