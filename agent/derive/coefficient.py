@@ -10,7 +10,7 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from agent.derive.exact import ZERO, OutOfDomain, exact, not_negative, positive
-from agent.derive.models import Fixed, Model, Regional
+from agent.derive.models import Fixed, Model, Regional, Tier
 from agent.derive.physics import K_M3_M_PER_KWH
 
 WARN_DAYS = 30  # §9.3-7
@@ -114,6 +114,35 @@ class Coefficient:
     def state_on(self, day: date) -> CoefficientState:
         """Its state on a local day."""
         return state_on(day, self.valid_from, self.valid_to, warn_days=self.warn_days, grace_days=self.grace_days)
+
+
+class EvidenceTier(StrEnum):
+    """How directly a volume is known (§9.4), best first. A is a meter in the pipe."""
+
+    A = "A"
+    B = "B"  # a tested model of this well that watches the level
+    C = "C"  # a tested coefficient of this well
+    D = "D"  # a stratum's
+    E = "E"  # nameplate or prior
+
+
+DEFAULT_U = MappingProxyType(
+    {  # the range of u_rel, k = 1, where a record brings none of its own; A has its meter's class
+        EvidenceTier.B: (Decimal("0.03"), Decimal("0.05")),
+        EvidenceTier.C: (Decimal("0.05"), Decimal("0.08")),
+        EvidenceTier.D: (Decimal("0.20"), Decimal("0.45")),
+        EvidenceTier.E: (Decimal("0.50"), Decimal("0.50")),
+    }
+)
+
+
+def evidence_tier(coefficient: Coefficient) -> EvidenceTier:
+    """The tier of a coefficient: without calibration runs it is a prior, whatever its model."""
+    if coefficient.model.tier is Tier.REGION:
+        return EvidenceTier.D
+    if not coefficient.basis.runs:
+        return EvidenceTier.E
+    return EvidenceTier.B if coefficient.model.tier is Tier.HEAD else EvidenceTier.C
 
 
 class Sanity(StrEnum):

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import NamedTuple
 
-from agent.derive.exact import PERCENT, SQRT3, SQRT6, ZERO, exact, not_negative
+from agent.derive.exact import PERCENT, SQRT3, SQRT6, ZERO, exact, not_negative, positive
 
 COVERAGE = Decimal(2)  # k of the stated uncertainty
 
@@ -49,6 +49,15 @@ def resolution_kwh(step_kwh: Decimal) -> Decimal:
 def drift_rel(drift_per_year: Decimal, age_years: Decimal) -> Decimal:
     """The rms of a bias that lies anywhere between 0 and drift × age."""
     return not_negative("drift_per_year", drift_per_year) * not_negative("age_years", age_years) / SQRT3
+
+
+@exact
+def seasonal_level_rel(range_m: Decimal, head_m: Decimal, *, calibrated_at_end: bool) -> Decimal:
+    """The u_model of a fixed coefficient from the level's known seasonal range: half of it, if calibrated near its
+    middle.
+    """
+    width = not_negative("seasonal range", range_m) / positive("head_m", head_m) / SQRT3
+    return width if calibrated_at_end else width / 2
 
 
 class Share(NamedTuple):
