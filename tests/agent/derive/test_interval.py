@@ -403,7 +403,7 @@ def rounds_of(drawn):
     return rounds
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(READINGS, st.integers(0, 2**30 - 1))
 def test_the_same_rounds_give_the_same_intervals_with_restarts_between_any_two(drawn, restarts):
     where = site(*ALL_KINDS, load=PumpSet(rated_kw=D(15), aux_kw=D("0.07")))
@@ -422,7 +422,7 @@ def test_the_same_rounds_give_the_same_intervals_with_restarts_between_any_two(d
     assert [str(one.volume_m3) for one in again] == [str(one.volume_m3) for one in intervals]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(READINGS)
 def test_totals_never_fall_and_are_the_sum_of_what_was_booked(drawn):
     intervals, state = run(site(*ALL_KINDS), rounds_of(drawn))
@@ -435,7 +435,7 @@ def test_totals_never_fall_and_are_the_sum_of_what_was_booked(drawn):
         assert one.volume_m3 is None or one.pumping_kwh <= one.energy_kwh + D("0.000001")
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(st.integers(25, 185), min_size=2, max_size=30), st.data())
 def test_rounds_that_were_lost_lose_no_energy(steps, data):
     """A gap is booked over the gap: the energy total is the register's own difference, whatever is missing."""
