@@ -8,7 +8,7 @@ from typing import Any
 
 from agent.client import Site
 from agent.clock import Clock
-from agent.control import DaemonAwayError
+from agent.control import ControlError, DaemonAwayError
 from agent.line.asking import Asking, DirectAsking, Heard, Whom
 from agent.line.line import Line
 from agent.line.ports import SerialPort, TcpPort, WireSettings
@@ -80,6 +80,7 @@ def asking_for(place: Place, site: Site, *, clock: Clock) -> Asking:
 
     Raises:
         PermissionError: a daemon runs and this user may not ask it.
+        ControlError: DTU_NEEDS_AGENT, as a DTU dials in to the daemon.
     """
     line = place.line
     if place.is_configured:
@@ -89,6 +90,8 @@ def asking_for(place: Place, site: Site, *, clock: Clock) -> Asking:
             lines = {}
         if line.name in lines:
             return DaemonAsking(site, line, busy=float(lines[line.name]["busy"]))
+    if line.dial_in is not None:
+        raise ControlError("DTU_NEEDS_AGENT", line=line.name)
     port = SerialPort(line.port, rs485=line.rs485) if line.port is not None else _tcp_port(line)
     own = Line(port, clock=clock, numbered=line.framing == "tcp", echo=False, timeout_s=line.timeout_s)
     return DirectAsking(own, port, framing=line.framing)

@@ -172,6 +172,9 @@ def _scan(task: _Task) -> int:
     except PermissionError:
         print(out.text("cli.not_permitted"), file=sys.stderr)
         return 1
+    except ControlError as refused:
+        print(refusal_text(out, refused.code, refused.arguments), file=sys.stderr)
+        return 1
     except SpecError as error:
         print(out.text("cli.wrong.value", name="--address", value=error.arguments.get("value", "")), file=sys.stderr)
         return 2
@@ -285,7 +288,8 @@ def _row(meter: FoundMeter, task: _Task) -> list[str]:
     name = f"{meter.protocol} {meter.address}" + (f" ({configured})" if configured else "")
     delay = f"{1000 * meter.delay_s:.0f} ms"
     if best is None:
-        return [name, _serial_text(meter.serial), delay, out.text("scan.no_profile"), "", ""]
+        told = out.text("scan.no_profile" if meter.is_identified else "scan.not_asked")
+        return [name, _serial_text(meter.serial), delay, told, "", ""]
     others = "".join(f" / {each.profile}" for each in meter.candidates[1:])
     sure = out.text(f"scan.confidence.{meter.confidence}")
     return [name, _serial_text(meter.serial), delay, best.profile + others, sure, "  ".join(_values(best, out))]
@@ -304,6 +308,8 @@ def _serial_text(serial: SerialSettings) -> str:
 
 def _draft(scan: LineScan, task: _Task) -> str | None:
     line = task.place.line
+    if line.dial_in is not None:
+        return None  # how a DTU registers is not seen from here
     described = DraftLine(
         name=line.name,
         port=None if line.port is None else stable_name(line.port),

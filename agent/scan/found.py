@@ -18,6 +18,7 @@ class FoundMeter:
     delay_s: float
     received: bytes
     candidates: tuple[Candidate, ...] = ()
+    is_identified: bool = False  # else the scan was broken off before
 
     @property
     def best(self) -> Candidate | None:

@@ -61,7 +61,7 @@ def _some(heard: Hearing, unexplained: list[Garbled]) -> Iterator[Finding]:
     for meter in heard.meters:
         if meter.delay_s >= _SLOW_S:
             yield Finding("slow", {"address": meter.address, "delay": f"{meter.delay_s:.1f}s"})
-        if meter.best is None:
+        if meter.is_identified and meter.best is None:
             yield Finding("unknown", {"address": meter.address, "protocol": meter.protocol})
 
 

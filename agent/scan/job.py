@@ -1,8 +1,8 @@
 """Walks a bus: asks, listens, and finds out who answers. A generator, so that whoever runs it shows how far it is.
 
 Strategy: the steps of the plan in their order. What comes late, into the next question, betrays its sender, who is
-asked again with patience; garbled answers are asked for once more at once. After each step those who were found are
-asked what profiles would ask, until their model is known.
+asked again with patience; garbled answers are asked for once more at once. Whoever is found is asked at once what
+profiles would ask, until its model is known.
 """
 
 from __future__ import annotations
@@ -81,13 +81,14 @@ class Scan:
             if step.is_patient and self.heard.meters and not self.heard.is_live(step.serial):
                 yield Advanced(step.seconds)  # this bus speaks with other settings
                 continue
-            known = len(self.heard.meters)
             yield from self._listen(step)
-            yield from self._walk(step)
-            for meter in self.heard.meters[known:]:
-                self._identify(meter)
-                yield Identified(meter)
-                yield Advanced(self._plan.identify_s)
+            for event in self._walk(step):
+                yield event
+                if isinstance(event, Found):
+                    self._identify(event.meter)
+                    event.meter.is_identified = True
+                    yield Identified(event.meter)
+                    yield Advanced(self._plan.identify_s)
 
     def _listen(self, step: Step) -> Iterator[Event]:
         """Hears the line out before the first question with a setting."""

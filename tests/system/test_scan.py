@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,9 +11,10 @@ import pytest
 
 from agent.cli.main import main
 from agent.config import load
+from agent.control import ControlError
 from agent.uplinks.registry import settings_models
 from drivers.registry import DRIVERS
-from tests.system.processes import until
+from tests.system.processes import SCRIPTS, Process, until
 from tests.system.station import Site
 
 
@@ -71,7 +73,7 @@ def test_three_meters_among_32_addresses_are_found_and_named_in_the_time_announc
 
 def test_a_meter_slower_than_every_wait_betrays_itself(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with Site(tmp_path) as site:
-        site.serial("bus", latency="350ms")
+        site.serial("bus", latency="260ms")
         site.meter("slow", "bus", "l-mag", 4)
         site.meters.clear()
         site.lines.clear()
@@ -81,7 +83,7 @@ def test_a_meter_slower_than_every_wait_betrays_itself(tmp_path: Path, capsys: p
         words = ("--address", "1-8", "--baud", "9600", "--parity", "none", "--quick", "--json")
         document = told(scanned(capsys, site, place_of(site), *words))
         assert [meter["address"] for meter in document["meters"]] == ["4"]
-        assert document["meters"][0]["delay_ms"] >= 350, "the quick wait is 200 ms"
+        assert document["meters"][0]["delay_ms"] >= 260, "the quick wait is 200 ms"
 
 
 def test_a_meter_with_another_baud_is_found_and_an_empty_bus_is_explained(
@@ -130,8 +132,6 @@ def test_the_running_daemon_keeps_its_slots_while_its_bus_is_scanned(
 
 
 def test_the_daemon_puts_no_question_that_writes(tmp_path: Path) -> None:
-    from agent.control import ControlError  # noqa: PLC0415
-
     with Site(tmp_path) as site:
         site.serial("bus")
         site.meter("flow", "bus", "tuf2000", 3)
@@ -150,3 +150,18 @@ def test_the_daemon_puts_no_question_that_writes(tmp_path: Path) -> None:
         assert refused.value.code == "LINE_NOT_POLLED"
         answer = daemon.ask("ask", **question, request="030300000002C5E9")
         assert bytes.fromhex(answer["received"])[:3] == b"\x03\x03\x04"
+
+
+def test_a_scan_that_is_broken_off_keeps_what_it_has_found(tmp_path: Path) -> None:
+    with Site(tmp_path) as site:
+        three_meters(site)
+        site.write()
+        site.config.unlink()
+        site.start_meters()
+        words = ["scan", place_of(site), "--protocol", "modbus", "--lang", "en", "-c", site.config]
+        scan = site.keep(Process("scan", [SCRIPTS / "qushui", *words], tmp_path))
+        until(lambda: "address 3, 9600 8N1: tuf2000" in scan.text(), 20, "the first meter is found")
+        scan.signal(signal.SIGINT)
+        until(lambda: not scan.running, 10, "the scan ends")
+        assert scan.child.returncode == 0
+        assert 'tuf2000-3: {line: rs485-1, profile: tuf2000, address: "3", poll: 60s}' in scan.text()

@@ -11,7 +11,9 @@ LOW, HIGH = SerialSettings(baud=9600), SerialSettings(baud=115200)
 
 
 def meter(address: str = "1", serial: SerialSettings = LOW, delay_s: float = 0.02) -> FoundMeter:
-    return FoundMeter(protocol="modbus", address=address, serial=serial, delay_s=delay_s, received=b"")
+    return FoundMeter(
+        protocol="modbus", address=address, serial=serial, delay_s=delay_s, received=b"", is_identified=True
+    )
 
 
 def garbled(address: str, serial: SerialSettings = LOW) -> Garbled:
