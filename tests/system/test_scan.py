@@ -165,3 +165,39 @@ def test_a_scan_that_is_broken_off_keeps_what_it_has_found(tmp_path: Path) -> No
         until(lambda: not scan.running, 10, "the scan ends")
         assert scan.child.returncode == 0
         assert 'tuf2000-3: {line: rs485-1, profile: tuf2000, address: "3", poll: 60s}' in scan.text()
+
+
+def test_echo_and_garbled_answers_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with Site(tmp_path) as site:
+        site.serial("bus", latency="20ms", echo=True)
+        site.meter("flow", "bus", "tuf2000", 1)
+        site.meter("torn", "bus", "tuf2000", 2, mischief=[{"kind": "wrong_crc"}])
+        site.meters.clear()
+        site.lines.clear()
+        site.write()
+        site.config.unlink()
+        site.start_meters()
+        words = ("--address", "1-3", "--baud", "9600", "--parity", "none", "--quick", "--json")
+        document = told(scanned(capsys, site, place_of(site), *words))
+        assert [meter["address"] for meter in document["meters"]] == ["1"]
+        findings = {finding["code"]: finding["arguments"] for finding in document["findings"]}
+        assert set(findings) == {"echo", "garbled"}
+        assert findings["garbled"]["addresses"] == "2"
+        assert "echo: true" in document["draft"]
+
+
+def test_a_network_endpoint_is_scanned_by_unit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with Site(tmp_path) as site:
+        site.tcp("lan")
+        site.meter("flow", "lan", "tuf2000", 2)
+        endpoint = str(site.lines["lan"]["tcp"])
+        site.meters.clear()
+        site.lines.clear()
+        site.write()
+        site.config.unlink()
+        site.start_meters()
+        document = told(scanned(capsys, site, endpoint, "--address", "1-2", "--quick", "--json"))
+        assert [meter["address"] for meter in document["meters"]] == ["2"]
+        assert document["findings"] == []
+        config = load(tmp_path / "x.yaml", text=document["draft"], drivers=DRIVERS, uplink_settings=settings_models())
+        assert str(config.lines["lan-1"].tcp) == endpoint
