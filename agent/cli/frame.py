@@ -14,6 +14,7 @@ from typing import Any, TextIO
 
 from agent import page
 from agent.messages import Messages
+from agent.uplinks.sl651_wire import fields as sl651_fields
 from drivers import cjt188_frame, dlt645_frame
 from drivers.modbus_frame import Direction, DirectionNeeded, Frame, FrameError, decode_rtu, decode_tcp
 
@@ -30,18 +31,21 @@ class _Page:
 
     `options` are the arguments it takes besides, by name: what no frame tells. Where the frame is not sound, the fields
     also hold `error`: {code, arguments}, the sentence `frame.wrong.CODE`. It is for people: the page says which keys
-    such a frame has, and machines get no others.
+    such a frame has, and machines get no others; where it has none, they get the error. `outside`, {before, after},
+    counts the bytes around the frame, for people too. `flattened` makes lines for people of fields that have parts.
     """
 
     fields: Callable[..., dict[str, Any]]
     editions: tuple[str, ...]
     options: frozenset[str] = frozenset()
+    flattened: Callable[[Mapping[str, Any]], dict[str, Any]] = dict
 
 
 _PAGES: Mapping[str, _Page] = MappingProxyType(
     {
         "dlt645": _Page(dlt645_frame.fields_of, dlt645_frame.EDITIONS),
         "cjt188": _Page(cjt188_frame.fields_of, cjt188_frame.EDITIONS, frozenset({"litre_decimals", "clock_order"})),
+        "sl651": _Page(sl651_fields.fields_of, sl651_fields.EDITIONS, flattened=sl651_fields.flattened),
     }
 )
 _FIELDS = ("transaction", "address", "function", "direction", "register", "count", "data", "exception", "crc")
@@ -129,11 +133,13 @@ def _run_page(shown: _Page, frame: bytes, arguments: argparse.Namespace, out: Me
         return 2
     options = {name: getattr(arguments, name) for name in shown.options}
     fields = shown.fields(frame, edition, **options)
-    error = fields.pop("error", None)
+    error, outside = fields.pop("error", None), fields.pop("outside", None)
     if arguments.json:
-        print(json.dumps(fields))
+        print(json.dumps(fields or {"error": error}))
     elif error is None:
-        print("\n".join(_page_lines(fields, arguments.protocol, out)))
+        print("\n".join(_page_lines(shown.flattened(fields), arguments.protocol, out)))
+    if outside is not None:
+        print("\n".join(page.wrapped(out.text("cli.frame.outside", **outside), out.width)), file=sys.stderr)
     if error is None:
         return 0
     _explain(error["code"], error["arguments"], out, sys.stderr if arguments.json else sys.stdout)
