@@ -669,14 +669,14 @@ def shown(value) -> str:
 
 def judge(case) -> tuple[bool, str]:
     """Whether the case holds, and its line."""
-    tol = {name: number(f"tol.{name}", value) for name, value in case.get("tol", {}).items()}
+    tol = {name: number(f"tol.{name}", value) for name, value in (case.get("tol") or {}).items()}
     try:
         got = evaluate(case)
         ok = agrees(case["expected"], got, tol)
         result = shown({name: got.get(name) for name in case["expected"]})
     except (BadCase, ArithmeticError, LookupError, TypeError, ValueError) as error:
         ok, result = False, f"refused: {error}"
-    tolerance = shown(case["tol"]) if "tol" in case else "exact"
+    tolerance = shown(case["tol"]) if case.get("tol") else "exact"
     verdict, expected = "ok" if ok else "FAIL", shown(case["expected"])
     return ok, f"{verdict:<4} {case['id']} {case['kind']}: {result}, expected {expected}, {tolerance}"
 
@@ -694,7 +694,7 @@ def read(path: Path) -> list[dict]:
         wanted = {"id": str, "kind": str, "inputs": dict, "expected": dict}
         if not isinstance(case, dict) or any(not isinstance(case.get(key), form) for key, form in wanted.items()):
             raise BrokenFile(f"{path}: case {index} has not all of id, kind, inputs, expected")
-        _judge_tolerance(f"{path}: case {case['id']}", case.get("tol", {}))
+        _judge_tolerance(f"{path}: case {case['id']}", case.get("tol") or {})
     return cases
 
 

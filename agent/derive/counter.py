@@ -88,14 +88,16 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CounterState:
-    """`baseline` is the last booked reading, `factor` the multiplier in force since, `doubted` the last one not booked.
+    """`baseline` is the last booked reading, `factor` the multiplier in force since, `replacements` counts the meters.
 
-    `replacements` counts the meters and resets; `pending` are words for the next booking.
+    `stepped_back` is the last reading of a register that ran back a little, `doubted` the last one that was not
+    believed, `pending` are words for the next booking.
     """
 
     phase: Phase = Phase.NORMAL
     baseline: Shown | None = None
     factor: Decimal = ONE
+    stepped_back: Shown | None = None
     doubted: Shown | None = None
     replacements: int = 0
     pending: tuple[Flag, ...] = ()
@@ -148,99 +150,106 @@ def advance(settings: CounterSettings, shown: Shown, state: CounterState) -> tup
         return None, replace(state, baseline=shown, factor=settings.factor)
     judged = _Judged(settings, shown, state, state.baseline)
     if state.phase is Phase.UNKNOWN or judged.wraps_unknown:
-        return judged.nothing(Phase.UNKNOWN, Flag.WRAPS_UNKNOWN)
+        return judged.unknown()
     if state.phase is Phase.FELL:
         return judged.after_fall()
     return judged.fallen() if judged.step < 0 else judged.grown()
 
 
 class _Judged:
-    """One reading against the state. Amounts and times are compared as products, so that nothing is rounded."""
+    """One reading against the state.
+
+    What is booked is the difference to the baseline; what is possible is judged from the last reading that was
+    believed, the baseline or, later, where the register ran back to: time spent waiting makes nothing possible.
+    Amounts and times are compared as products, so that nothing is rounded.
+    """
 
     def __init__(self, settings: CounterSettings, shown: Shown, state: CounterState, baseline: Shown) -> None:
         self._settings = settings
         self._shown = shown
         self._state = state
         self._baseline = baseline
-        self._duration_ms = shown.at_ms - baseline.at_ms
+        self._believed = state.stepped_back or baseline
         self.step = shown.register - baseline.register
-        most = settings.most_per_h * self._duration_ms
-        self.wraps_unknown = most >= settings.capacity * state.factor * MS_PER_HOUR
+        silent_ms = shown.at_ms - (state.doubted or self._believed).at_ms
+        self.wraps_unknown = settings.most_per_h * silent_ms >= settings.capacity * state.factor * MS_PER_HOUR
 
     def _remarks(self) -> tuple[Flag, ...]:
         """What is to be said whatever becomes of the reading."""
-        clock = () if self._duration_ms > 0 else (Flag.CLOCK,)
+        clock = () if self._shown.at_ms > self._baseline.at_ms else (Flag.CLOCK,)
         changed = (Flag.MULTIPLIER_CHANGED,) if self._settings.factor != self._state.factor else ()
         return clock + changed
 
-    def _can_grow(self, step: Decimal, duration_ms: int) -> bool:
-        """Whether the register can grow by this much in that time."""
-        return step * self._state.factor * MS_PER_HOUR <= self._settings.most_per_h * duration_ms
+    def _can_be(self, step: Decimal, since: Shown) -> bool:
+        """Whether the register can have grown by this much since then; two truncated readings differ by up to one last
+        place more than what was used. Nothing speaks against it when the time between is not known.
+        """
+        duration_ms = self._shown.at_ms - since.at_ms
+        used = (step - self._settings.step) * self._state.factor
+        return duration_ms <= 0 or used * MS_PER_HOUR <= self._settings.most_per_h * duration_ms
 
-    @property
-    def is_plausible(self) -> bool:
-        """Whether it can have grown by this much; nothing speaks against it when the time between is not known."""
-        return self._duration_ms <= 0 or self._can_grow(self.step, self._duration_ms)
-
-    @property
-    def confirms_jump(self) -> bool:
-        """Whether the reading goes on from one that was held because it jumped."""
-        doubted = self._state.doubted
-        if self._state.phase is not Phase.HELD or doubted is None:
-            return False
-        return self._baseline.register <= doubted.register <= self._shown.register
-
-    @property
-    def _goes_on_from_doubted(self) -> bool:
-        """Whether the reading counts on from the fallen one, as a register does that began anew."""
-        doubted = self._state.doubted
-        if doubted is None or doubted.register > self._shown.register:
-            return False
-        duration_ms = self._shown.at_ms - doubted.at_ms
-        return duration_ms <= 0 or self._can_grow(self._shown.register - doubted.register, duration_ms)
+    def _goes_on_from(self, earlier: Shown) -> bool:
+        """Whether the register can have counted on from there."""
+        step = self._shown.register - earlier.register
+        return step >= 0 and self._can_be(step, earlier)
 
     def grown(self) -> tuple[Booking, CounterState]:
         """The reading is at or above the baseline."""
-        if self.is_plausible:
-            return self.booked(self.step)
-        if self.confirms_jump:
-            return self.booked(self.step, self._settings.implausible)
-        return self.nothing(Phase.HELD, Flag.JUMPED)
-
-    def after_fall(self) -> tuple[Booking, CounterState]:
-        """A confirmed fall is undone only by a reading that goes on from the baseline and cannot from the fallen one.
-
-        Waiting makes a wrap look possible and a new register climb, so neither ends this phase.
-        """
-        if self.step >= 0 and self.is_plausible and not self._goes_on_from_doubted:
-            return self.booked(self.step)
-        return self.nothing(Phase.FELL, Flag.NEGATIVE_DELTA, doubt=self.step < 0)
+        if self._goes_on_from(self._believed):
+            return self._booked(self.step)
+        doubted = self._state.doubted
+        if doubted is not None and self._baseline.register <= doubted.register <= self._shown.register:
+            return self._booked(self.step, self._settings.implausible)
+        return self._nothing(Phase.HELD, Flag.JUMPED)
 
     def fallen(self) -> tuple[Booking, CounterState]:
         """The reading is below the baseline: a rollover, a step back, or a fall to be confirmed."""
-        settings, state, doubted = self._settings, self._state, self._state.doubted
-        was_low = state.phase is Phase.HELD and doubted is not None and doubted.register < self._baseline.register
-        if was_low and self._goes_on_from_doubted:
-            return self.nothing(Phase.FELL, Flag.NEGATIVE_DELTA)
-        wrapped = self.step + settings.capacity
-        if self._duration_ms > 0 and wrapped >= 0 and self._can_grow(wrapped, self._duration_ms):
-            return self.booked(wrapped, Flag.ROLLOVER)
-        back = -self.step * state.factor * MS_PER_HOUR
-        if -self.step <= settings.step or back <= settings.back_per_h * self._duration_ms:
-            return self.nothing(Phase.REVERSE, Flag.NEGATIVE_DELTA, Flag.REVERSE_FLOW)
-        return self.nothing(Phase.HELD, Flag.NEGATIVE_DELTA)
+        settings, believed, doubted = self._settings, self._believed, self._state.doubted
+        if doubted is not None and doubted.register < self._baseline.register and self._goes_on_from(doubted):
+            return self._nothing(Phase.FELL, Flag.NEGATIVE_DELTA)
+        since = self._shown.register - believed.register
+        wrapped = since + settings.capacity
+        if since < 0 <= wrapped and self._shown.at_ms > believed.at_ms and self._can_be(wrapped, believed):
+            return self._booked(self.step + settings.capacity, Flag.ROLLOVER)
+        back = -since * self._state.factor * MS_PER_HOUR
+        may_run_back = back <= settings.back_per_h * (self._shown.at_ms - believed.at_ms)
+        if self._goes_on_from(believed) or -settings.step <= since < 0 or (since < 0 and may_run_back):
+            return self._stepped_back()
+        return self._nothing(Phase.HELD, Flag.NEGATIVE_DELTA)
 
-    def nothing(self, phase: Phase, *flags: Flag, doubt: bool = True) -> tuple[Booking, CounterState]:
+    def after_fall(self) -> tuple[Booking, CounterState]:
+        """A confirmed fall is undone only by two readings that go on from the baseline and cannot from the fallen one:
+        a new register may climb past the old reading, and one wrong reading must not pass for the old one's return.
+        """
+        doubted = self._state.doubted
+        assert doubted is not None
+        if self.step < 0:
+            return self._nothing(Phase.FELL, Flag.NEGATIVE_DELTA)
+        is_back = self._goes_on_from(self._believed)
+        if doubted.register >= self._baseline.register and is_back and self._goes_on_from(doubted):
+            return self._booked(self.step)
+        is_climbing = doubted.register < self._baseline.register and self._goes_on_from(doubted)
+        return self._nothing(Phase.FELL, Flag.NEGATIVE_DELTA, doubt=is_back and not is_climbing)
+
+    def unknown(self) -> tuple[Booking, CounterState]:
+        """Nobody knows how often the register passed its capacity."""
+        return self._nothing(Phase.UNKNOWN, Flag.WRAPS_UNKNOWN)
+
+    def _stepped_back(self) -> tuple[Booking, CounterState]:
+        booking, after = self._nothing(Phase.REVERSE, Flag.NEGATIVE_DELTA, Flag.REVERSE_FLOW)
+        return booking, replace(after, stepped_back=self._shown, doubted=None)
+
+    def _nothing(self, phase: Phase, *flags: Flag, doubt: bool = True) -> tuple[Booking, CounterState]:
         """Nothing is booked, the baseline stays; with `doubt` the reading is the one to compare the next one with."""
         state = self._state
         booking = Booking(self._baseline, self._shown, state.factor, None, (*flags, *self._remarks()))
         return booking, replace(state, phase=phase, doubted=self._shown if doubt else state.doubted)
 
-    def booked(self, step: Decimal, *flags: Flag) -> tuple[Booking, CounterState]:
+    def _booked(self, step: Decimal, *flags: Flag) -> tuple[Booking, CounterState]:
         """The step is booked, the reading is the new baseline."""
         state = self._state
         words = with_flags(state.pending, flags, self._remarks())
-        after = replace(state, phase=Phase.NORMAL, baseline=self._shown, doubted=None, pending=())
+        after = CounterState(baseline=self._shown, factor=state.factor, replacements=state.replacements)
         return Booking(self._baseline, self._shown, state.factor, step * state.factor, words), after
 
 

@@ -139,6 +139,7 @@ def _unbooked(booking: Booking, after: State) -> Interval:
         u_m3=None,
         flags=booking.flags,
         parts=(),
+        sensed=None,
         total_energy_kwh=after.energy_kwh,
         total_volume_m3=after.volume_m3,
         ended=(),
@@ -155,5 +156,6 @@ def _booked(booking: Booking, load: Pumping, water: Pumped, after: State) -> Int
         u_m3=None if water.volume_m3 is None else rounded_m3(uncertainty_m3(shares)),
         flags=with_flags(booking.flags, load.flags, water.flags),
         parts=water.parts,
+        sensed=water.sensed,
         ended=water.ended,
     )

@@ -15,7 +15,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from agent.derive.coefficient import Coefficient, CoefficientState, state_on
-from agent.derive.exact import OutOfDomain, local_day, midnight_ms
+from agent.derive.exact import OutOfDomain, hours, local_day, midnight_ms
 from agent.derive.flags import Flag
 from agent.derive.models import Curve, Dated, Slice, Tier
 
@@ -80,12 +80,12 @@ class Timeline:
     def spans(self, begin_ms: int, end_ms: int, part: Slice) -> list[tuple[Span, Choice]]:
         """The parts of an interval and the coefficient of each; neighbours with the same one are one part.
 
-        `part` is the whole interval, to ask each model whether it can convert it.
+        `part` is the whole interval, to ask each model whether it can convert what it says in that time.
         """
         edges = [begin_ms, *self.changes(begin_ms, end_ms), end_ms] if begin_ms < end_ms else [end_ms, end_ms]
         spans: list[tuple[Span, Choice]] = []
         for begin, end in pairwise(edges):
-            choice = self.choose(begin, end, part)
+            choice = self.choose(begin, end, part._replace(duration_h=hours(end - begin)))
             if spans and self._same(spans[-1][1], spans[-1][0], choice, begin):
                 flags = tuple(dict.fromkeys((*spans[-1][1].flags, *choice.flags)))
                 spans[-1] = (Span(spans[-1][0].begin_ms, end), Choice(choice.coefficient, flags))

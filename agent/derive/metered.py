@@ -85,8 +85,8 @@ class MeteredInterval(NamedTuple):
 
     @property
     def level(self) -> Qartod:
-        """What its words mean for its quality."""
-        return worst(self.flags)
+        """The quality of its volume: what its words mean, or missing."""
+        return Qartod.MISSING if self.volume_m3 is None else worst(self.flags)
 
 
 @exact

@@ -12,8 +12,9 @@ from agent.derive.convert import Accuracy, Part, Pump
 from agent.derive.counter import CounterSettings, Shown
 from agent.derive.crosscheck import Run
 from agent.derive.energy import PumpSet
-from agent.derive.exact import MS_PER_HOUR
+from agent.derive.exact import MS_PER_HOUR, OutOfDomain
 from agent.derive.flags import Flag, Qartod, worst
+from agent.derive.models import Sensed
 
 _SENSOR_AGE_MS = MS_PER_HOUR // 4
 
@@ -32,6 +33,11 @@ class Site:
     accuracy: Accuracy
     period_ms: int
     sensor_age_ms: int = _SENSOR_AGE_MS
+
+    def __post_init__(self) -> None:
+        names = [pump.id for pump in self.pumps]
+        if not names or len(set(names)) != len(names):
+            raise OutOfDomain("pumps", names, "one pump or more, each with its own name")
 
     @property
     def gap_ms(self) -> int:
@@ -62,6 +68,7 @@ class Interval(NamedTuple):
     """What lies between two readings, with everything that an auditor asks for (§9.3-9).
 
     `energy_kwh` and `volume_m3` are None when nothing is booked, or when there is only energy; `u_m3` is k = 1.
+    `sensed` is what the sensors said; each part names the depth and head that its model used.
     `total_…` are the running totals after it. `ended` are the runs that it ended.
     """
 
@@ -74,11 +81,12 @@ class Interval(NamedTuple):
     u_m3: Decimal | None
     flags: tuple[Flag, ...]
     parts: tuple[Part, ...]
+    sensed: Sensed | None
     total_energy_kwh: Decimal
     total_volume_m3: Decimal
     ended: tuple[Run, ...]
 
     @property
     def level(self) -> Qartod:
-        """What its words mean for its quality."""
-        return worst(self.flags)
+        """The quality of its volume: what its words mean, or missing."""
+        return Qartod.MISSING if self.volume_m3 is None else worst(self.flags)

@@ -12,6 +12,7 @@ from agent.derive.crosscheck import Run
 from agent.derive.energy import Pumping, with_flags
 from agent.derive.exact import ZERO, rounded_m3
 from agent.derive.flags import Flag
+from agent.derive.models import Sensed
 from agent.derive.site import Site
 from agent.derive.state import Ends, OpenRun, State
 
@@ -20,6 +21,7 @@ class Pumped(NamedTuple):
     """What an interval's pumping energy became: `volume_m3` rounded once, None when there is only energy."""
 
     parts: tuple[Part, ...]
+    sensed: Sensed
     volume_m3: Decimal | None
     flags: tuple[Flag, ...]
     runs: Mapping[str, OpenRun]
@@ -29,13 +31,14 @@ class Pumped(NamedTuple):
 def pumped(site: Site, booking: Booking, load: Pumping, ends: Ends, state: State) -> Pumped:
     """Converts the pumping energy of a booking, pump by pump, and follows the runs."""
     energies, flags = split_by_pump(load.energy_kwh, site.pumps, state.run_h)
-    if energies is None:
-        return Pumped((), None, flags, state.runs, ())
     is_partial = Flag.PARTIAL_RUN in load.flags
+    said = sensed(state.begin, ends, is_gap=Flag.GAP in booking.flags, is_partial=is_partial)
+    if energies is None:
+        return Pumped((), said, None, flags, state.runs, ())
     work = Work(
         begin_ms=booking.begin.at_ms,
         end_ms=booking.end.at_ms,
-        sensed=sensed(state.begin, ends, is_gap=Flag.GAP in booking.flags, is_partial=is_partial),
+        sensed=said,
         meter=f"{site.register.name}#{state.counter.replacements}",
         accuracy=site.accuracy,
     )
@@ -46,6 +49,7 @@ def pumped(site: Site, booking: Booking, load: Pumping, ends: Ends, state: State
     volumes = [part.volume_m3 for part in found if part.volume_m3 is not None]
     return Pumped(
         parts=tuple(found),
+        sensed=said,
         volume_m3=rounded_m3(sum(volumes, ZERO)) if volumes or not found else None,
         flags=with_flags(flags, *(turn.flags for turn in turns)),
         runs={pump.id: turn.run for pump, turn in zip(site.pumps, turns, strict=True) if turn.run is not None},

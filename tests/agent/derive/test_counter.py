@@ -83,9 +83,17 @@ def test_a_confirmed_fall_has_no_value_until_somebody_says_what_happened():
 
 
 def test_a_meter_that_said_0_for_a_while_comes_back():
-    amounts, _, state = follow(["0", "0", "0", "1004"])
-    assert amounts == [None, None, None, 4]
+    amounts, _, state = follow(["0", "0", "0", "1004", "1005"])
+    assert amounts == [None, None, None, None, 5]
     assert state.phase is Phase.NORMAL
+
+
+def test_a_wrong_reading_while_a_fall_waits_for_a_decision_is_not_taken_for_a_return():
+    readings = [12 + 0.5 * n for n in range(200)]
+    readings[100] = 3000  # in 100 h the old register could have come that far
+    amounts, _, state = follow(readings, every_ms=HOUR)
+    assert amounts == [None] * 200
+    assert state.phase is Phase.FELL
 
 
 def test_a_new_register_that_climbs_past_the_old_reading_is_not_taken_for_the_old_one():
@@ -108,6 +116,30 @@ def test_a_last_digit_that_trembles_settles_by_itself():
     assert amounts == [None, None, D("0.01")]
     assert flags[0] == {Flag.NEGATIVE_DELTA, Flag.REVERSE_FLOW}
     assert state.phase is Phase.NORMAL
+
+
+def test_a_register_that_stands_one_digit_back_for_months_makes_no_wrap_and_no_jump_possible():
+    """Four digits are passed in 445 h at full power; the readings never stopped, so nothing was passed."""
+    settings = register(digits=4)
+    amounts, _, state = follow(["999.99"] * 1000, settings=settings, every_ms=HOUR)
+    assert amounts == [None] * 1000
+    assert state.phase is Phase.REVERSE
+    jump, held = advance(settings, Shown(1001 * HOUR, D(5000), "r"), state)
+    assert (jump.amount, held.phase) == (None, Phase.HELD)
+    used, after = advance(settings, Shown(1001 * HOUR, D("1001.5"), "r"), state)
+    assert (used.amount, after.phase) == (D("1.5"), Phase.NORMAL)
+
+
+def test_a_rollover_is_known_after_a_step_back_too():
+    full = CounterState(baseline=Shown(0, D("999999.99"), "r-0"), factor=D(1))
+    amounts, flags, _ = follow(["999999.98", "0.51"], full)
+    assert amounts == [None, D("0.52")]
+    assert flags[1] == {Flag.ROLLOVER}
+
+
+def test_two_truncated_readings_may_differ_by_one_last_place_more():
+    assert follow(["1001.88"])[0] == [D("1.88")]  # 1.875 kWh in 5 min
+    assert follow(["1001.89"])[0] == [None]
 
 
 def test_water_that_ran_back_is_not_counted_again_when_it_returns():

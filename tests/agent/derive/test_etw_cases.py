@@ -22,6 +22,12 @@ def test_every_case_lies_within_its_tolerance(case):
     assert ok, line
 
 
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["id"])
+def test_a_case_of_plain_floats_gives_the_same_digits(case):
+    plain = json.loads(json.dumps(case, default=float))
+    assert evaluate(plain) == evaluate(case)
+
+
 def test_every_kind_and_rule_of_the_format_is_known_and_tried():
     assert {case["kind"] for case in CASES + FURTHER} == set(KINDS)
     assert {case["inputs"]["rule"] for case in CASES + FURTHER if case["kind"] == "qc_rule"} == set(RULES)

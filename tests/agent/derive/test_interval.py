@@ -304,6 +304,22 @@ def test_a_table_of_volumes_serves_its_own_interval_length_only():
     assert Flag.CURVE_FALLBACK in interval.flags
 
 
+def test_a_table_of_volumes_is_not_used_for_a_piece_of_its_interval():
+    curve = Curve(table="volume_by_energy", points=((D(0), D(0)), (D(2), D(5))), interval_h=D(8))
+    first = coefficient(curve, id="C", valid_from=None, valid_to=date(2024, 7, 1))
+    second = coefficient(Fixed(tc=D(2)), id="F", valid_from=None, valid_to=None)
+    where = site(first, second, period_ms=8 * HOUR)
+    interval = last(where, [said(MIDNIGHT - 4 * HOUR, 0), said(MIDNIGHT + 4 * HOUR, 80)])
+    assert interval.volume_m3 == 160
+    assert Flag.CURVE_FALLBACK in interval.flags
+
+
+def test_a_site_has_pumps_with_names_of_their_own():
+    one = pumps(A=(D(30), D(2)))
+    with pytest.raises(OutOfDomain):
+        site(pumps=one + one)
+
+
 # Runs
 
 TWO_PHASE = coefficient(TwoPhase(drop_volume_m3=D(22), drop_energy_kwh=D(8), tc_stable=D("2.2")))

@@ -41,7 +41,7 @@ def test_water_is_booked_from_reading_to_reading():
 def test_what_q4_cannot_deliver_waits_for_the_next_reading():
     """60 m³/h · 1.2 in 5 min is 6 m³."""
     assert follow(shown(100, 106))[0][0].flags == ()
-    intervals, state = follow(shown(100, "106.01", "100.5"))
+    intervals, state = follow(shown(100, "106.02", "100.5"))
     assert intervals[0].flags == (Flag.JUMPED,)
     assert state.volume_m3 == D("0.5")
     intervals, state = follow(shown(100, 500, 501))
