@@ -9,7 +9,6 @@ import contextlib
 import json
 import os
 import signal
-import sqlite3
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -223,12 +222,10 @@ class Site:
 
     def committed(self) -> int:
         """The highest committed round number; 0 while the database is being made."""
-        if not self.database.exists():
-            return 0
         reader = Reader(self.database)
         try:
             return reader.committed()
-        except sqlite3.OperationalError:  # the first start: no table yet
+        except FileNotFoundError:  # the first start is making it
             return 0
         finally:
             reader.close()
