@@ -21,6 +21,7 @@ ROWS = {
     "probe.fits": 2, "probe.image": 2, "probe.starting": 2,
     "derive": 2, "rules": 2,
     "qualify": 2, "replay": 2, "config_form": 2, "uplinks.mqtt_wire": 2, "uplinks.sl651_wire": 2,
+    "uplinks.szy206_wire": 2,
     "clock": 3, "board": 3, "retry": 3, "logs": 3, "line": 3, "store": 3,
     "scan": 4, "probe": 4, "poll": 4, "forward": 4, "control": 4, "uplinks.mqtt": 4,
     "supervise": 5, "wiring": 5, "station": 5, "client": 5, "loading": 5, "direct": 5, "documents": 5,

@@ -15,6 +15,7 @@ from typing import Any, TextIO
 from agent import page
 from agent.messages import Messages
 from agent.uplinks.sl651_wire import fields as sl651_fields
+from agent.uplinks.szy206_wire import fields as szy206_fields
 from drivers import cjt188_frame, dlt645_frame
 from drivers.modbus_frame import Direction, DirectionNeeded, Frame, FrameError, decode_rtu, decode_tcp
 
@@ -46,6 +47,7 @@ _PAGES: Mapping[str, _Page] = MappingProxyType(
         "dlt645": _Page(dlt645_frame.fields_of, dlt645_frame.EDITIONS),
         "cjt188": _Page(cjt188_frame.fields_of, cjt188_frame.EDITIONS, frozenset({"litre_decimals", "clock_order"})),
         "sl651": _Page(sl651_fields.fields_of, sl651_fields.EDITIONS, flattened=sl651_fields.flattened),
+        "szy206": _Page(szy206_fields.fields_of, szy206_fields.EDITIONS, frozenset(szy206_fields.OPTIONS)),
     }
 )
 _FIELDS = ("transaction", "address", "function", "direction", "register", "count", "data", "exception", "crc")
@@ -61,6 +63,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     litres = cjt188_frame.LITRE_DECIMALS
     parser.add_argument("--litre-decimals", type=int, choices=litres, help="cli.frame.litre_decimals")
     parser.add_argument("--clock-order", choices=cjt188_frame.CLOCK_ORDERS, help="cli.frame.clock_order")
+    for name, values in szy206_fields.OPTIONS.items():
+        parser.add_argument(f"--{name.replace('_', '-')}", choices=values, help=f"cli.frame.{name}")
     parser.add_argument("--json", action="store_true", help="cli.json_option")
 
 
@@ -163,7 +167,7 @@ def _page_lines(fields: Mapping[str, Any], protocol: str, out: Messages) -> list
     titled = []
     for name, value in fields.items():
         key = f"frame.{protocol}.{name}"
-        if value is False and name not in {"valid", "bcd_valid"}:
+        if value is False and name not in {"valid", "bcd_valid", "data_fits"}:
             continue
         titled.append((out.text(key) if out.has(key) else name, _page_value(name, value)))
     column = 2 + max(page.width_of(title) for title, _ in titled)
@@ -183,7 +187,7 @@ def _page_value(name: str, value: object) -> str:
             return ", ".join(_page_value(name, each) for each in value)
         case dict():
             return " ".join(f"{key}={_page_value(key, each)}" for key, each in value.items() if each is not False)
-        case str() if name in {"data", "data_plain", "trailing"}:
+        case str() if name in {"data", "data_plain", "trailing", "body"}:
             return page.spaced_hex(value)
         case _:
             return str(value)
