@@ -284,6 +284,8 @@ def _samples(cursor: _Cursor, function: int, step: Step, parts: list[Part]) -> N
     samples: list[bytes] = []
     while cursor.left >= size and not _begins_time(cursor) and not (hour and samples and cursor.peek(2) == again):
         samples.append(cursor.take(size, name))
+        if hour and len(samples) == 1 and _reads_as_elements(cursor):
+            break
     if hour and samples:
         parts.append(Element(identifier, defined, b"".join(samples)))
         return
@@ -291,6 +293,20 @@ def _samples(cursor: _Cursor, function: int, step: Step, parts: list[Part]) -> N
     if cursor.left and not _begins_time(cursor):
         cursor.begin()
         raise BodyError("series", "6.6.4.4", part=name, expected=size, size=cursor.left)
+
+
+def _reads_as_elements(cursor: _Cursor) -> bool:
+    """Whether what follows an array is further elements, which 31 and 38 must not have, rather than its next hour."""
+    rest = _Cursor(cursor.peek(cursor.left), cursor.dialect)
+    try:
+        while rest.left and not _begins_time(rest):
+            element = _element(rest)
+            is_known = element.kind is not None or element.identifier[:1] == EXTENDED
+            if not (is_known and element.data):
+                return False
+    except BodyError:
+        return False
+    return True
 
 
 def _begins_time(cursor: _Cursor) -> bool:

@@ -366,6 +366,9 @@ def test_one_hour_arrays_follow_each_other_in_a_period_answer_and_stand_alone_el
     hours = "04 18 000005 F4 60" + "01" * 12 + "02" * 12
     (group,) = fields_of(up("38", REPORT, hours))["groups"]
     assert group["elements"][0]["values_mm"] == ["0.1"] * 12 + ["0.2"] * 12
+    mixed = "04 18 000005 F4 60" + "01" * 12 + "26 19 000040 39 23 00001420 38 12 1265"
+    (group,) = fields_of(up("31", REPORT, mixed))["groups"]
+    assert [each["id"] for each in group["elements"]] == ["F4", "26", "39", "38"]
     zero = "04 18 000000 F5 C0" + "0102" * 12 + "38 12 1265"
     (group,) = fields_of(up("34", REPORT, zero))["groups"]
     assert [each["id"] for each in group["elements"]] == ["F5", "38"]
