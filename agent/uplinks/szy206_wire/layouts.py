@@ -303,12 +303,10 @@ def layouts_of(*, is_up: bool, afn: int, func: int, rules: Rules, kind: int | No
     return None if make is None else make(rules)
 
 
-def _threshold(rules: Rules, kind: int | None) -> tuple[Layout, ...] | None:
-    threshold = None if kind is None else rules.threshold(kind)
-    if threshold is None:
-        return None
+def _threshold(rules: Rules, kind: int | None) -> tuple[Layout, ...]:
+    known = None if kind is None else rules.threshold(kind)
     interval = Keyed("storage_interval_min", Binary())
-    return (Layout(_Sensor(THRESHOLD_KINDS, rules.edition), interval, threshold),)
+    return (Layout(_Sensor(THRESHOLD_KINDS, rules.edition), interval, Rest() if known is None else known),)
 
 
 def _stored(rules: Rules, kind: int | None, *, is_up: bool) -> tuple[Layout, ...]:

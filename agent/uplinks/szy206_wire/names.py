@@ -101,7 +101,6 @@ class Afn(IntEnum):
     CHANGE_PASSWORD = 0x96
     SET_KINDS = 0xA0
     SET_INTERVALS = 0xA1
-    SET_CHANNEL = 0xA2
     QUERY_REALTIME = 0xB0
     QUERY_STORED = 0xB1
     QUERY_MEMORY = 0xB2
@@ -115,7 +114,7 @@ IMAGES: Final = frozenset({Afn.QUERY_IMAGE, Afn.IMAGE_REPORT})
 
 def is_setting(afn: int) -> bool:
     """Whether the centre's frame with this AFN sets or controls: it carries password and time tag."""
-    return 0x10 <= afn <= 0x4F or 0x90 <= afn <= 0x96 or Afn.SET_KINDS <= afn <= Afn.SET_CHANNEL  # noqa: PLR2004 - AFNs
+    return 0x10 <= afn <= 0x4F or 0x90 <= afn <= 0x96 or afn in {Afn.SET_KINDS, Afn.SET_INTERVALS}  # noqa: PLR2004 - AFNs
 
 
 class Kind(IntEnum):

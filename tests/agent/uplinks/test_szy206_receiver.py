@@ -1,4 +1,4 @@
-"""The receiver of SZY206 frames: every vector however it arrives, and hostile bytes; `QUSHUI_BULK=1`: ten times more."""
+"""The receiver of SZY206 frames: each vector however it comes, and hostile bytes (`QUSHUI_BULK=1`: ten times more)."""
 
 from __future__ import annotations
 

@@ -217,6 +217,13 @@ BODIES: list[tuple[int, int, str, Fields, Fields]] = [
     (0x30, 0x34, "1000000090" + "0000" + TAG, {}, {"quota_m3": 9000000010}),
     (0xB0, 0x5D, "0100FF0002000000", {}, {"event_counts": [1, 255, 2, 0]}),
     (0xB0, 0x5F, "DCDDDE010203", {}, {"voltages": [220, 221, 222], "currents": [1, 2, 3]}),
+    (
+        0xB0, 0x5F, "DC00DD00DE00010002000300", {"edition": "2021"},
+        {"voltages": [220, 221, 222], "currents": [1, 2, 3]},
+    ),
+    (0xB0, 0x20, "913C" + "0102", {}, {"kind_name": "water quality", "storage_interval_min": 60, "rest_hex": "0102"}),
+    (0xB0, 0x20, "713C" + "25100000", {"edition": "2021"}, {"kind_name": "electricity", "threshold": Decimal("10.25")}),
+    (0xB0, 0x20, "713C" + "251000", {}, {"kind_name": "wind speed", "threshold": Decimal("10.25")}),
     (0x30, 0x90, "01" + "0000" + TAG, {}, {"reset": 1}),
     (0xB0, 0x90, "5A", {}, {"result": "done"}),
     (0x30, 0x91, "05" + "0000" + TAG, {}, {"clear_bits": [0, 2]}),
