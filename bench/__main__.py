@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench import bus, cost, disk, load, outage
+from bench import bus, cost, disk, load, mixed, outage
 from bench.figures import Bench, Experiment, Figure, table
 
 EXPERIMENTS: dict[str, Experiment] = {
@@ -25,6 +25,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     "usb": bus.usb,
     "one-dead": bus.one_dead,
     "crowd": bus.crowd,
+    "mixed": mixed.mixed,
     "silent": outage.silent,
     "refused": outage.refused,
     "killed": outage.killed,
