@@ -9,9 +9,10 @@ Source: SL 651-2014 6.6.3, 6.6.4 (tables 27 and following), annexes C and D.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
-from agent.uplinks.sl651_wire.codes import FUNCTION_NAMES, STANDARD, BodyError, Dialect, Direction, Function
+from agent.uplinks.sl651_wire.codes import FUNCTION_NAMES, STANDARD, BodyError, Dialect, Direction, Encoding, Function
 from agent.uplinks.sl651_wire.elements import BATCH, EXTENDED, NEGATIVE, STATUS, Element, array_size, size_of
 from agent.uplinks.sl651_wire.frame import Frame
 from agent.uplinks.sl651_wire.parts import (
@@ -39,6 +40,7 @@ from agent.uplinks.sl651_wire.parts import (
 )
 
 HEADER_SIZE = 8
+_TEXT_HEADER = re.compile(rb"[0-9A-Fa-f]{16}")
 _ADDRESS_SIZE, _MINUTES_SIZE, _STEP_SIZE, _HOURS_SIZE = 5, 5, 3, 4
 _RELAYS = b"\x0e"  # table D.1: its definition is a byte count of eight bits
 _BATCH_MARK = BATCH + b"\xf6"  # annex C: fixed
@@ -87,9 +89,19 @@ def decode(frame: Frame, dialect: Dialect = STANDARD) -> Body:
 
 
 def header_of(frame: Frame) -> Header | None:
-    """The header alone, for what is acknowledged or matched whatever else the body holds; None where it has none."""
-    is_bare = frame.is_follow_up or len(frame.payload) < HEADER_SIZE
-    return None if is_bare else _header(_Cursor(frame.payload, STANDARD))
+    """The header alone, in either encoding, for what is acknowledged or matched whatever else the body holds.
+
+    None where there is none, or not all of it.
+    """
+    is_text = frame.encoding is Encoding.ASCII
+    head = frame.payload[: HEADER_SIZE * 2 if is_text else HEADER_SIZE]
+    if frame.is_follow_up or len(head) < (HEADER_SIZE * 2 if is_text else HEADER_SIZE):
+        return None
+    if is_text:
+        if _TEXT_HEADER.fullmatch(head) is None:
+            return None
+        head = bytes.fromhex(head.decode("ascii"))
+    return _header(_Cursor(head, STANDARD))
 
 
 class _Cursor:

@@ -90,18 +90,18 @@ FUNCTION_NAMES: Mapping[int, str] = MappingProxyType(
         Function.TIMED: "timed",
         Function.ADDITIONAL: "additional",
         Function.HOURLY: "hourly",
-        Function.MANUAL: "manual",
+        Function.MANUAL: "manual-entry",
         Function.PICTURE: "picture",
         Function.QUERY_REALTIME: "query-realtime",
         Function.QUERY_PERIOD: "query-period",
-        Function.QUERY_MANUAL: "query-manual",
+        Function.QUERY_MANUAL: "query-manual-entry",
         Function.QUERY_ELEMENTS: "query-elements",
         Function.SET_BASIC: "set-basic-config",
         Function.READ_BASIC: "read-basic-config",
         Function.SET_RUN: "set-run-params",
         Function.READ_RUN: "read-run-params",
         Function.QUERY_PUMP: "query-pump-motor",
-        Function.QUERY_VERSION: "query-version",
+        Function.QUERY_VERSION: "query-software-version",
         Function.QUERY_STATUS: "query-status-alarm",
         Function.CLEAR_STORAGE: "init-storage",
         Function.FACTORY_RESET: "factory-reset",
@@ -112,7 +112,7 @@ FUNCTION_NAMES: Mapping[int, str] = MappingProxyType(
         Function.CONTROL_VALVE: "control-valve",
         Function.CONTROL_GATE: "control-gate",
         Function.CONTROL_QUOTA: "control-quota",
-        Function.QUERY_EVENTS: "query-events",
+        Function.QUERY_EVENTS: "query-event-records",
         Function.QUERY_CLOCK: "query-clock",
     }
 )
@@ -142,6 +142,46 @@ STATION_CLASSES: Mapping[int, str] = MappingProxyType(
         0x4F: "outfall",
     }
 )
+
+
+class StatusBit(IntEnum):
+    """Bits of the status and alarm word (element 45) as 1 means them. Source: table 58; bits 12-31 are reserved."""
+
+    MAINS_LOST = 0
+    BATTERY_LOW = 1
+    LEVEL_ALARM = 2
+    FLOW_ALARM = 3
+    QUALITY_ALARM = 4
+    FLOW_METER_FAULT = 5
+    LEVEL_SENSOR_FAULT = 6
+    DOOR_CLOSED = 7  # 1 is the normal state
+    STORAGE_FAULT = 8
+    CARD_ACTIVE = 9
+    PUMP_STOPPED = 10  # 1 is the normal state of a resting pump
+    VOLUME_ALARM = 11
+
+
+class Event(IntEnum):
+    """Which of the 32 event counters (function 50) counts what, from 1; 19-32 are spare. Source: table 82."""
+
+    STORAGE_CLEARED = 1
+    PARAMETER_CHANGED = 2
+    STATUS_CHANGED = 3
+    SENSOR_FAULT = 4
+    PASSWORD_CHANGED = 5
+    TERMINAL_FAULT = 6
+    MAINS_LOST = 7
+    BATTERY_LOW = 8
+    BOX_OPENED = 9
+    PUMP_FAULT = 10
+    VOLUME_ALARM = 11
+    LEVEL_ALARM = 12
+    PRESSURE_ALARM = 13
+    QUALITY_ALARM = 14
+    DATA_ERROR = 15
+    MESSAGE_SENT = 16
+    MESSAGE_RECEIVED = 17
+    SEND_ERROR = 18
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,9 +21,15 @@ CHINA: Final = timezone(timedelta(hours=8))  # the standard names no zone; every
 SECOND, MINUTE, HOUR = "%y%m%d%H%M%S", "%y%m%d%H%M", "%y%m%d%H"
 TIME_MARK, STATION_MARK, TEXT_MARK, PICTURE_MARK = b"\xf0\xf0", b"\xf1\xf1", b"\xf2\xf2", b"\xf3\xf3"
 STEP_MARK: Final = STEP + b"\x18"  # annex C: three bytes of digits
+LAST_SERIAL: Final = 65_535
 EVENTS: Final = 32  # counters of function 50, two bytes each
 _FORMS = {12: SECOND, 10: MINUTE, 8: HOUR}
 _CENTURY = "20"
+
+
+def following(serial: int) -> int:
+    """The serial number of the next message; 1 after 65535, never 0 (6.6.2.4)."""
+    return serial % LAST_SERIAL + 1
 
 
 def digits_of(at: datetime, form: str, zone: timezone = CHINA) -> str:
@@ -49,7 +55,9 @@ class Header:
     sent: str
 
     def encode(self) -> bytes:
-        """Eight bytes."""
+        """Eight bytes. Raises ValueError for a serial number above 65535."""
+        if not 0 <= self.serial <= LAST_SERIAL:
+            raise ValueError(f"serial number {self.serial}: 0 to {LAST_SERIAL} wanted")
         return self.serial.to_bytes(2, "big") + bytes.fromhex(self.sent)
 
     def encode_text(self) -> bytes:

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from agent.uplinks.sl651_wire.body import HEADER_SIZE, PARAMETERS, WITH_CLASS
+from agent.uplinks.sl651_wire.body import HEADER_SIZE, PARAMETERS, WITH_CLASS, header_of
 from agent.uplinks.sl651_wire.codes import STANDARD, BodyError, Dialect, Encoding, Function
 from agent.uplinks.sl651_wire.elements import IDENTIFIERS, KINDS, STATUS, Element, Fill, array_size, number_text
 from agent.uplinks.sl651_wire.frame import Frame
@@ -71,12 +71,10 @@ def header(frame: Frame) -> Header | None:
     Raises:
         BodyError: they are not there.
     """
-    if frame.is_follow_up or not frame.payload:
-        return None
-    head = frame.payload[:_HEAD].decode("ascii", "replace")
-    if re.fullmatch(r"[0-9A-Fa-f]{16}", head) is None:
+    found = header_of(frame)
+    if found is None and frame.payload and not frame.is_follow_up:
         raise BodyError("header", "6.6.1", size=len(frame.payload), expected=_HEAD)
-    return Header(int(head[:4], 16), head[4:])
+    return found
 
 
 def body_of(frame: Frame) -> bytes:

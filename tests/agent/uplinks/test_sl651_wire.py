@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from ipaddress import IPv4Address
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -37,7 +38,9 @@ from agent.uplinks.sl651_wire.elements import (
 )
 from agent.uplinks.sl651_wire.fields import fields_of, flattened
 from agent.uplinks.sl651_wire.frame import Frame
+from agent.uplinks.sl651_wire.link import Link
 from agent.uplinks.sl651_wire.packets import Assembly, confirmation, confirms, refusal, resent, split
+from agent.uplinks.sl651_wire.parameters import basic_parameter, run_parameter, wanted
 from agent.uplinks.sl651_wire.parts import (
     Body,
     Events,
@@ -51,6 +54,7 @@ from agent.uplinks.sl651_wire.parts import (
     Version,
     Wanted,
     digits_of,
+    following,
     moment_of,
     series,
 )
@@ -60,6 +64,7 @@ from tests.agent.uplinks.sl651_frames import HEADER, REPORT, STATION, VECTORS, a
 WHOLE = [
     vector for vector in VECTORS if vector["fields"]["body_start"] == "STX"
 ]  # of a picture the fields hold the head
+FURTHER = json.loads((Path(__file__).parents[2] / "vectors" / "sl651_further.json").read_text(encoding="utf-8"))
 NAMED = pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["name"])
 
 
@@ -165,6 +170,22 @@ def element_of(fields: dict) -> Element:
     if fields.get("fill") == "FF":
         return number(identifier, None, digits=2 * fields["bytes"], decimals=fields["decimals"])
     return Element(identifier, int(fields["def"], 16), bytes.fromhex(fields["raw"]))
+
+
+@pytest.mark.parametrize("vector", FURTHER, ids=lambda vector: vector["name"])
+def test_further_published_frames_hold_what_their_bytes_say(vector):
+    """Read by hand; some have a 7E behind the frame, as their source has."""
+    raw = bytes.fromhex(vector["hex"])
+    fields = fields_of(raw)
+    groups = fields.get("groups", [])
+    shown = fields | {"obs_times": [group["obs_time"] for group in groups]}
+    shown |= {"params": {each["id"]: each["value"] for each in fields.get("params", ())}}
+    for element in (each for group in groups for each in group["elements"]):
+        shown |= {key: element[key] for key in ("values_mm", "values_m") if key in element}
+    assert {key: shown.get(key) for key in vector["expect"]} == vector["expect"]
+    _, frame = first_frame(raw)
+    assert frame.encode() == raw[: len(frame.encode())]
+    assert body.decode(frame).encode() == frame.payload
 
 
 @NAMED
@@ -605,6 +626,51 @@ def test_arrays_hold_what_fits_and_nothing_else():
             array(RAIN_ARRAY, values)
 
 
+# --- parameters, links
+
+
+def test_parameters_are_made_by_their_forms():
+    for words, made in {
+        "20 08 01": run_parameter(b"\x20", Decimal(1)), "23 10 0300": run_parameter(b"\x23", Decimal(300)),
+        "25 09 10": run_parameter(b"\x25", Decimal("1.09")), "28 23 00010000": run_parameter(b"\x28", Decimal(10)),
+        "28 2B FF00000345": run_parameter(b"\x28", Decimal("-0.345")),
+        "30 1B 000200": run_parameter(b"\x30", Decimal("0.2")), "42 1B 000500": run_parameter(b"\x42", Decimal("0.5")),
+        "A0 33 000000123456": run_parameter(b"\xa0", Decimal("123.456")),
+        "01 20 01000000": basic_parameter(b"\x01", bytes((1, 0, 0, 0))),
+        "03 10 1234": basic_parameter(b"\x03", b"\x12\x34"), "0E 04 00010002": basic_parameter(b"\x0e", b"\0\1\0\2"),
+        "04 50 02218094153172009708": basic_parameter(b"\x04", ipv4_channel(IPv4Address("218.94.153.172"), 9708)),
+        "01 20": wanted(b"\x01", is_basic=True), "04 00": wanted(b"\x04", is_basic=True),
+        "0F 00": wanted(b"\x0f", is_basic=True), "28 23": wanted(b"\x28", is_basic=False),
+        "97 00": wanted(b"\x97", is_basic=False),
+    }.items():  # fmt: skip
+        assert made.encode() == compact(words), words
+    with pytest.raises(ValueError, match="4 wanted"):
+        basic_parameter(b"\x01", b"\0")
+
+
+def test_a_link_makes_the_frames_of_both_sides():
+    link = Link(centre=1, station=STATION, password="1234")
+    sent = "250102080005"
+    assert link.report(0x2F, serial=7, sent=sent).encode() == up("2F")
+    assert link.command(0x37, sent=sent).encode() == down("37", header="0000 250102080005")
+    wants = [Wanted(b"\x28", 0x36)]
+    assert link.command(0x3A, sent=sent, parts=wants, serial=7).encode() == down("3A", "28 36")
+    words = replace(link, encoding=Encoding.ASCII)
+    assert words.command(0x3A, sent=sent, parts=wants, serial=7).encode() == ascii_down("3A", "Q1 ")
+    assert words.command(0x43, sent=sent, parts=[Wanted(b"\x20", 8)], serial=7).encode() == ascii_down("43", "20 ")
+    assert words.report(0x32, serial=7, sent=sent, end=Control.ETB).encode() == ascii_up("32", "", end=0x17)
+    answer = confirmation(words.report(0x32, serial=7, sent=sent), sent=sent)
+    assert answer.encode() == ascii_down("32", "", end=0x1B)
+    assert confirms(answer, words.report(0x32, serial=7, sent=sent))
+    assert not confirms(answer, words.report(0x32, serial=8, sent=sent))
+
+
+def test_serial_numbers_go_round_without_zero():
+    assert (following(1), following(65534), following(65535)) == (2, 65535, 1)
+    with pytest.raises(ValueError, match="65536"):
+        Header(65536, "250102080005").encode()
+
+
 # --- times, addresses
 
 
@@ -702,6 +768,8 @@ def test_manual_text_and_several_packets_in_words():
     _, frame = first_frame(ascii_up("36", "", packet="013012"), dialect=Dialect(packet_base=10))
     assert frame.encode(Dialect(packet_base=10)) == ascii_up("36", "", packet="013012")
     is_wrong(ascii_up("32", "", header="00X7"), "header", size=4)
+    is_wrong(ascii_up("32", "", header="00X7250102080005"), "header", size=16)
+    assert not confirms(first_frame(ascii_down("32", "", end=4))[1], first_frame(ascii_up("32", "", header="00X7"))[1])
 
 
 def test_other_parts_have_words_too():
