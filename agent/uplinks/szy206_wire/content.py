@@ -65,7 +65,10 @@ def decode(frame: Frame, dialect: Dialect = STANDARD) -> Content:
         return {"L_unit": _KIB_TEXT, "declared_block_len": frame.block_length, "total_bytes": total}
     if frame.divs is not None or _is_composite(frame):
         return {}
-    found = next(_readings(frame, dialect), None)
+    # The first counts; but a report of kind 13 is alarm and state, with a voltage only where it cannot be that.
+    found = min(
+        _readings(frame, dialect), key=lambda read: frame.afn in CONFIRMED and "voltage_v" in read, default=None
+    )
     content: Content = {"data_fits": False} if found is None else found
     if frame.afn == Afn.QUERY_REALTIME and not frame.is_up:
         edition = Edition.SZY206 if dialect.edition is Edition.AUTO else dialect.edition

@@ -155,8 +155,14 @@ def _numbers(*numbers: tuple[str, Number]) -> _Make:
 
 
 def _intervals(rules: Rules) -> tuple[Layout, ...]:
+    """14 intervals, as an implementation of 2021 also 15."""
     interval = rules.number(_INTERVAL)
     return tuple(Layout(_KINDS, Intervals(slots, interval)) for slots in (14, 15))
+
+
+def _set_intervals(rules: Rules) -> tuple[Layout, ...]:
+    """A 206 command has 14 only: one interval more and a short time tag are as long as the long tag behind 14."""
+    return _intervals(rules) if rules.is_2021 else _intervals(rules)[:1]
 
 
 def _level_limits(rules: Rules) -> Many:
@@ -252,7 +258,7 @@ _SETTINGS: Mapping[int, _Make] = MappingProxyType(
         Afn.STOP: _one(Device(is_answer=False)),
         Afn.CHANGE_PASSWORD: _one(Keyed("new_pw_hex", Hex(2))),
         Afn.SET_KINDS: _one(_KINDS),
-        Afn.SET_INTERVALS: _intervals,
+        Afn.SET_INTERVALS: _set_intervals,
         Afn.QUERY_MEMORY: _one(*_MEMORY),
     }
 )
@@ -260,6 +266,7 @@ _SETTINGS: Mapping[int, _Make] = MappingProxyType(
 _ANSWERS: Mapping[int, _Make] = MappingProxyType(
     {
         Afn.SET_ADDRESS: _one(_REPORTED),
+        Afn.SET_INTERVALS: _intervals,
         Afn.CARD_ON: _RESULT,
         Afn.CARD_OFF: _RESULT,
         Afn.QUOTA_ON: _RESULT,

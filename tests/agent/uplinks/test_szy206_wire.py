@@ -123,6 +123,8 @@ BODIES: list[tuple[int, int, str, Fields, Fields]] = [
     ),
     (0xBC, 0xC0, "120000" + CALM + TAG, {}, {"evaporations_mm": [Decimal("1.2")]}),
     (0xBD, 0xC0, CALM + TAG, {}, {"state_bits": [5, 6], "alarm_bits": []}),
+    (0xBD, 0xC0, "0100" + "6000" + LONG_TAG, {}, {"alarm_bits": [0], "state_bits": [5, 6], "tp": LONG}),
+    (0xBD, 0xC0, "5012" + "0100" + "6000" + TAG, {}, {"voltage_v": Decimal("12.5"), "alarm_bits": [0], "tp": SHORT}),
     (
         0xBA, 0xC0, "0100000100" + "11223344" + "0102030405" + CALM + TAG, {},
         {"quality_bits": [0, 24], "quality_hex": ["11223344", "0102030405"]},
@@ -172,6 +174,14 @@ BODIES: list[tuple[int, int, str, Fields, Fields]] = [
     (0x30, 0x12, "03", {}, {"work_mode": 3}),
     (0xB0, 0xA1, "0420" + "0000" * 2 + "6000" + "0000" * 10 + "0500" + "0010", {},
      {"kinds_bits": [2, 13], "intervals_min": {"2": 60, "13": 5, "14": 1000}}),
+    (
+        0x30, 0xA1, "0400" + "0000" * 2 + "6000" + "0000" * 11 + "1234" + LONG_TAG, {},
+        {"intervals_min": {"2": 60}, "pw_hex": "1234", "tp": LONG},
+    ),
+    (
+        0x30, 0xA1, "0400" + "0000" * 2 + "6000" + "0000" * 11 + "0500" + "1234" + LONG_TAG, {},
+        {"intervals_min": {"2": 60, "14": 5}, "pw_hex": "1234", "tp": LONG},
+    ),
     (0xB0, 0x53, "0100" + "9999" + "0000" * 13, {}, {"kinds_bits": [0], "intervals_min": {"0": 9999}}),
     (0x30, 0xA0, "0470" + "1234" + TAG, {}, {"kinds_bits": [2, 12, 13, 14], "pw_hex": "1234"}),
     (0xB0, 0x54, "0400", {}, {"kinds_bits": [2]}),
