@@ -209,7 +209,7 @@ class Poller:
         sweep = meter.sweep(self._line, timeout_s=choice.wait_s)
         cost_s = self._clock.monotonic() - began_s
         if is_failing:
-            self._turns.spent(cost_s)
+            self._turns.spent(cost_s, choice)
         self._judge(choice, sweep, cost_s)
 
     def _judge(self, choice: Choice, sweep: Sweep, cost_s: float) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from agent.line.patience import ProbeBudget
 
@@ -18,6 +19,13 @@ _LEAST_WAIT_S = 0.2  # a shorter wait proves nothing
 _FRESH_S = 0.1  # a pause that began within this is as long as pauses get
 _PATIENCE_S = 5.0  # a bus without a pause for that long is a full one; else it only catches up
 _OVERRUN_FACTOR = 50.0  # after running over by a wait, that many waits without
+
+
+class Wait(NamedTuple):
+    """How long a failing meter is waited for; free: inside a pause, where it costs nobody anything."""
+
+    seconds: float
+    is_free: bool
 
 
 @dataclass(slots=True)
@@ -53,20 +61,21 @@ class Probing:
         since_s = self._candidate_since_s = min(self._candidate_since_s, now_s)
         return self._paused_at_s < since_s <= oldest_turn_s and now_s - since_s >= _PATIENCE_S
 
-    def wait_in_pause_s(self, now_s: float, *, wanted_s: float, pause_s: float) -> float | None:
+    def wait_in_pause(self, now_s: float, *, wanted_s: float, pause_s: float) -> Wait | None:
         """How long a failing meter may be waited for in a pause that lasts `pause_s` more; None: not in this one."""
         self._candidate_since_s = min(self._candidate_since_s, now_s)
         if wanted_s + _AROUND_S <= pause_s:
-            return wanted_s
+            return Wait(wanted_s, is_free=True)
         if now_s - self._paused_since_s > _FRESH_S:
             return None
-        if now_s >= self._no_overrun_before_s:
+        if now_s >= self._no_overrun_before_s and self.budget.can_pay(now_s):
             self._no_overrun_before_s = now_s + _OVERRUN_FACTOR * wanted_s
-            return wanted_s
+            return Wait(wanted_s, is_free=False)
         shorter_s = pause_s - _AROUND_S
-        return shorter_s if shorter_s >= _LEAST_WAIT_S else None
+        return Wait(shorter_s, is_free=True) if shorter_s >= _LEAST_WAIT_S else None
 
-    def spent(self, cost_s: float) -> None:
-        """A failing meter was asked, which took `cost_s`."""
-        self.budget.pay(cost_s)
+    def spent(self, cost_s: float, *, is_free: bool = False) -> None:
+        """A failing meter was asked, which took `cost_s`; in a pause that it fits in nobody pays for it."""
+        if not is_free:
+            self.budget.pay(cost_s)
         self._candidate_since_s = math.inf

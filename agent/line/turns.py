@@ -20,10 +20,14 @@ _LEAST_PAUSE_S = 0.0005
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Whom to ask; `wait_s` is how long its first byte is waited for, None: as its own delays tell."""
+    """Whom to ask; `wait_s` is how long its first byte is waited for, None: as its own delays tell.
+
+    `is_free`: a failing meter in a pause that it fits in.
+    """
 
     meter: PolledMeter
     wait_s: float | None = None
+    is_free: bool = False
 
 
 class Turns:
@@ -42,16 +46,16 @@ class Turns:
             self._probing.busy()
         else:
             self._probing.paused(now_s)
-        failing = self._failing(now_s, is_free=not due_s)
+        failing = self._failing(now_s)
         if failing is None:
             self._probing.nobody()
         elif due:
             if self._probing.on_a_full_bus(now_s, oldest_turn_s=min(meter.asked_at_s for meter in due)):
-                return Choice(failing, self._wanted_s(failing))
+                return Choice(failing, self._short_s() if self._is_stranger(failing) else self._wanted_s(failing))
         else:
             pause_s = min(due_s.values(), default=_FOREVER_S)
-            wait_s = self._probing.wait_in_pause_s(now_s, wanted_s=self._wanted_s(failing), pause_s=pause_s)
-            return None if wait_s is None else Choice(failing, wait_s)
+            wait = self._probing.wait_in_pause(now_s, wanted_s=self._wanted_s(failing), pause_s=pause_s)
+            return None if wait is None else Choice(failing, wait.seconds, wait.is_free)
         return self._first_of(due) if due else None
 
     def _first_of(self, due: Sequence[PolledMeter]) -> Choice:
@@ -60,14 +64,13 @@ class Turns:
         is_stranger = meter.delay.least_s is None and len(due) > 1
         return Choice(meter, self._short_s() if is_stranger else None)
 
-    def _failing(self, now_s: float, *, is_free: bool) -> PolledMeter | None:
-        """The failing meter that waits longest to be asked. Probes need budget, unless the line `is_free` of others."""
-        can_pay = self._probing.budget.can_pay(now_s) or is_free
-        waiting = [
-            meter
-            for meter in self._meters
-            if meter.breaker.failures and _probe_s(meter) <= now_s and (can_pay or not meter.breaker.is_open)
-        ]
+    def _is_stranger(self, meter: PolledMeter) -> bool:
+        """Nobody has heard it yet, and it has not been probed for long."""
+        return meter.delay.least_s is None and not meter.breaker.is_open
+
+    def _failing(self, now_s: float) -> PolledMeter | None:
+        """The failing meter that waits longest to be asked."""
+        waiting = [meter for meter in self._meters if meter.breaker.failures and _probe_s(meter) <= now_s]
         return min(waiting, key=_probe_s, default=None)
 
     def _wanted_s(self, meter: PolledMeter) -> float:
@@ -79,9 +82,9 @@ class Turns:
     def _short_s(self) -> float:
         return short_probe_s(max(meter.delay.worst_s for meter in self._meters))
 
-    def spent(self, cost_s: float) -> None:
+    def spent(self, cost_s: float, choice: Choice) -> None:
         """Books the time that a failing meter took."""
-        self._probing.spent(cost_s)
+        self._probing.spent(cost_s, is_free=choice.is_free)
 
     def wait_s(self, now_s: float, now_ms: int) -> float:
         """Seconds until it may be somebody's turn."""

@@ -72,4 +72,4 @@ def test_probes_never_take_more_than_their_share_of_a_lines_time(steps):
             budget.pay(cost)
             spent += cost
             now += cost
-    assert spent <= 2.0 + 0.05 * now + 1.2 + 1e-6
+    assert spent <= 1.0 + 0.02 * now + 1.2 + 1e-6
