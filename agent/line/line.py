@@ -231,7 +231,9 @@ class Line:
             missing = hearing.missing
             if len(hearing.heard) > _MOST_FOREIGN_BYTES:
                 return
-            clock.pause(missing * character_s - _WAKE_EARLY_S)
+            # Counted from the first byte: each reading comes late by up to a character, and that must not add up.
+            last_s = hearing.first_s + (hearing.fed - 1) * character_s if hearing.first_s else clock.monotonic()
+            clock.pause(last_s + missing * character_s - _WAKE_EARLY_S - clock.monotonic())
             deadline_s = max(deadline_s, clock.monotonic() + _WAKE_EARLY_S + self._tail_s)
 
     def _settle(self, quiet_s: float) -> None:
@@ -250,7 +252,7 @@ class _Hearing:
         self._exchange = exchange
         self._skip = skip
         self._character_s = character_s
-        self._fed = 0
+        self.fed = 0
         self.heard = bytearray()
         self.first_s = 0.0
         self.reply: Reply | None = None
@@ -269,7 +271,7 @@ class _Hearing:
             self._skip = b""
         if not data:
             return False
-        self._fed += len(data)
+        self.fed += len(data)
         reply = self._read(data, now_s)
         if isinstance(reply, NeedData):
             return False
@@ -290,7 +292,7 @@ class _Hearing:
         """Bytes still to come before asking the exchange again makes sense."""
         if self._skip:
             return len(self._skip) - len(self.heard)
-        return max(1, self._exchange.want - self._fed)
+        return max(1, self._exchange.want - self.fed)
 
 
 class _StrainedHearing(_Hearing):
