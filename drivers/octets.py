@@ -19,18 +19,22 @@ def _crc_table() -> tuple[int, ...]:
     return tuple(table)
 
 
-_CRC_TABLE = _crc_table()
+CRC_TABLE = _crc_table()
+"""What one byte makes of the low byte of the register."""
+CRC_START = 0xFFFF
+
+
+def crc16_register(data: bytes) -> int:
+    """The CRC register after `data`. Source: Modbus over serial line V1.02, 6.2.2; SL 651-2014, tables 16 and 20."""
+    register = CRC_START
+    for byte in data:
+        register = register >> 8 ^ CRC_TABLE[(register ^ byte) & 0xFF]
+    return register
 
 
 def crc16(data: bytes) -> bytes:
-    """The two CRC bytes of a Modbus RTU frame in the order they are sent (low byte first).
-
-    Source: Modbus over serial line V1.02, 6.2.2.
-    """
-    register = 0xFFFF
-    for byte in data:
-        register = register >> 8 ^ _CRC_TABLE[(register ^ byte) & 0xFF]
-    return register.to_bytes(2, "little")
+    """The two CRC bytes of a Modbus RTU frame in the order they are sent (low byte first)."""
+    return crc16_register(data).to_bytes(2, "little")
 
 
 def has_sound_crc(frame: bytes) -> bool:

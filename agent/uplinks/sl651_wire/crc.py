@@ -13,38 +13,17 @@ from __future__ import annotations
 from array import array
 from functools import cache
 
-_POLYNOMIAL = 0xA001  # 8005 reflected
-_START = 0xFFFF
+from drivers.octets import CRC_START, CRC_TABLE
+
 _DOUBLINGS = 13  # a frame has less than 2^13 bytes
 
 _Table = tuple[int, ...]
 
 
-def _byte_table() -> _Table:
-    table = []
-    for value in range(256):
-        register = value
-        for _ in range(8):
-            register = register >> 1 ^ _POLYNOMIAL if register & 1 else register >> 1
-        table.append(register)
-    return tuple(table)
-
-
-_TABLE = _byte_table()
-
-
-def crc16(data: bytes) -> int:
-    """The check sum of `data`; sent high byte first."""
-    register = _START
-    for byte in data:
-        register = register >> 8 ^ _TABLE[(register ^ byte) & 0xFF]
-    return register
-
-
 @cache
 def _zeros() -> tuple[tuple[_Table, _Table], ...]:
     """For each power of two: what that many zero bytes make of the low and of the high byte of a register."""
-    low, high = _TABLE, tuple(range(256))
+    low, high = CRC_TABLE, tuple(range(256))
     powers = [(low, high)]
     for _ in range(_DOUBLINGS - 1):
         low, high = (
@@ -77,7 +56,7 @@ class RunningCrc:
         register = self._registers[-1]
         registers = []
         for byte in data:
-            register = register >> 8 ^ _TABLE[(register ^ byte) & 0xFF]
+            register = register >> 8 ^ CRC_TABLE[(register ^ byte) & 0xFF]
             registers.append(register)
         self._registers.extend(registers)
 
@@ -87,4 +66,4 @@ class RunningCrc:
 
     def of(self, first: int, end: int) -> int:
         """The check sum of the bytes from `first` up to but without `end`; at most 8191 bytes."""
-        return _advanced(self._registers[first] ^ _START, end - first) ^ self._registers[end]
+        return _advanced(self._registers[first] ^ CRC_START, end - first) ^ self._registers[end]

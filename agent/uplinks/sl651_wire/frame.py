@@ -27,7 +27,7 @@ from agent.uplinks.sl651_wire.codes import (
     Encoding,
     FrameError,
 )
-from agent.uplinks.sl651_wire.crc import crc16
+from drivers.octets import crc16_register
 
 LONGEST: Final = 4095  # 6.5.2, table 20: bytes of the body, a packet number included
 _LENGTH_BITS = 0xFFF
@@ -107,12 +107,12 @@ class Frame:
             ValueError: when a field does not fit its place.
         """
         raw = self._checked(dialect)
-        crc = crc16(raw)
+        crc = crc16_register(raw)
         return raw + (crc.to_bytes(2, "big") if self.encoding is Encoding.BINARY else b"%04X" % crc)
 
     def crc(self, dialect: Dialect = STANDARD) -> int:
         """The check sum it has."""
-        return crc16(self._checked(dialect))
+        return crc16_register(self._checked(dialect))
 
     def _checked(self, dialect: Dialect) -> bytes:
         """What the check sum covers."""
@@ -191,7 +191,7 @@ def frame_at(
         return None
     covered = at + size - layout.crc_size
     end = _end(data[covered - 1], direction, start, length)
-    expected = crc16(bytes(data[at:covered])) if crc_of is None else crc_of(at, covered)
+    expected = crc16_register(bytes(data[at:covered])) if crc_of is None else crc_of(at, covered)
     received = bytes(data[covered : covered + layout.crc_size])
     _check_crc(expected, received, encoding)
     body = bytes(data[at + layout.body_at : covered - 1])
