@@ -12,12 +12,14 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from agent.line.line import Line, Transaction
-from agent.line.patience import Delay, ProbeBudget
+from agent.line.patience import Budget, Delay
 from agent.line.ports import LineDownError, WireSettings
 from drivers.contract import Ask
 
 _AROUND_S = 0.06  # silence after no answer, and what schedulers add
 _ANSWER_CHARACTERS = 20
+_SHARE = 0.05  # of the line's time, for all guests together
+_SAVED_S = 2.0
 _MOST_SAVED_S = 1.5  # a question longer than that is asked when so much is saved
 _PATIENCE_S = 5.0  # a bus without a pause for that long is a full one
 _LEAST_DISTRUST_S = 1.0
@@ -49,7 +51,7 @@ class Guests:
         self._line = line
         self._waiting: queue.SimpleQueue[Guest] = queue.SimpleQueue()
         self._first: Guest | None = None
-        self._budget = ProbeBudget()
+        self._budget = Budget(share=_SHARE, most_s=_SAVED_S)
         self._paused_at_s: float | None = None
 
     def invite(self, guest: Guest) -> None:

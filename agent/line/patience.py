@@ -15,8 +15,8 @@ _WORST_DECAY = 0.999
 _FAILURES_TO_OPEN = 2
 _PROBE_COSTS = 10.0  # first probe after ten times what a failed poll costs, then doubling
 _LONGEST_PROBE_S = 60.0
-_BUDGET_SHARE = 0.02
-_BUDGET_MOST_S = 1.0
+_PROBE_SHARE = 0.02
+_PROBE_MOST_S = 1.0
 _BUDGET_DEBT_S = 1.0  # second tries are made without asking the budget: many at once must not stop all probes
 _SHORT_PROBE_LEAST_S = 0.2
 _SHORT_PROBE_FACTOR = 4.0
@@ -87,23 +87,33 @@ def short_probe_s(worst_delay_on_line_s: float) -> float:
 
 
 @dataclass(slots=True)
-class ProbeBudget:
-    """A token bucket of line time that pays for all probes of a line."""
+class Budget:
+    """A token bucket of line time, in seconds: `share` of the time that passes, saved up to `most_s`."""
 
-    saved_s: float = _BUDGET_MOST_S
-    _filled_at_s: float | None = field(default=None)
+    share: float
+    most_s: float
+    saved_s: float = field(init=False)
+    _filled_at_s: float | None = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        self.saved_s = self.most_s
 
     def refill(self, now_s: float) -> None:
         """Adds the share of the time that has passed."""
         if self._filled_at_s is not None:
-            self.saved_s = min(_BUDGET_MOST_S, self.saved_s + _BUDGET_SHARE * (now_s - self._filled_at_s))
+            self.saved_s = min(self.most_s, self.saved_s + self.share * (now_s - self._filled_at_s))
         self._filled_at_s = now_s
 
     def can_pay(self, now_s: float) -> bool:
-        """Whether a probe may be sent now."""
+        """Whether there is anything left."""
         self.refill(now_s)
         return self.saved_s > 0
 
     def pay(self, cost_s: float) -> None:
-        """Books what a probe took; the bucket may go below zero and then recovers."""
+        """Books what was spent; the bucket may go below zero, by a second at most, and then recovers."""
         self.saved_s = max(-_BUDGET_DEBT_S, self.saved_s - cost_s)
+
+
+def probe_budget() -> Budget:
+    """What pays for all probes of a line that do not fit in its pauses."""
+    return Budget(share=_PROBE_SHARE, most_s=_PROBE_MOST_S)

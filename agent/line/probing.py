@@ -12,7 +12,7 @@ import math
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from agent.line.patience import ProbeBudget
+from agent.line.patience import Budget, probe_budget
 
 _AROUND_S = 0.1  # what a poll takes beside the wait: the request, the silence after an error
 _LEAST_WAIT_S = 0.2  # a shorter wait proves nothing
@@ -32,7 +32,7 @@ class Wait(NamedTuple):
 class Probing:
     """Decides for one line; `budget` pays while others have slots to keep."""
 
-    budget: ProbeBudget = field(default_factory=ProbeBudget)
+    budget: Budget = field(default_factory=probe_budget)
     _candidate_since_s: float = math.inf
     _paused_since_s: float = math.inf
     _paused_at_s: float = -math.inf

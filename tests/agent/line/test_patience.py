@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.line.patience import Breaker, Delay, ProbeBudget, short_probe_s
+from agent.line.patience import Breaker, Delay, probe_budget, short_probe_s
 
 
 def test_a_meter_that_never_answered_gets_the_configured_time():
@@ -64,7 +64,7 @@ def test_three_of_five_probes_are_short():
 
 @given(st.lists(st.tuples(st.floats(0, 20), st.floats(0.01, 1.2)), min_size=5, max_size=200))
 def test_probes_never_take_more_than_their_share_of_a_lines_time(steps):
-    budget, now, spent = ProbeBudget(), 0.0, 0.0
+    budget, now, spent = probe_budget(), 0.0, 0.0
     budget.can_pay(now)
     for pause, cost in steps:
         now += pause
