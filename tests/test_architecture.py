@@ -19,7 +19,7 @@ ROWS = {
     "fingerprint": 2, "confirmation": 2, "library_page": 2,
     "scan.plan": 2, "scan.found": 2, "scan.identify": 2, "scan.interpret": 2, "scan.draft": 2,
     "probe.fits": 2, "probe.image": 2, "probe.starting": 2,
-    "derive": 2, "rules": 2,
+    "derive": 2, "rules": 2, "intakes": 2, "reports": 2,
     "qualify": 2, "replay": 2, "config_form": 2, "uplinks.mqtt_wire": 2, "uplinks.sl651_wire": 2,
     "uplinks.szy206_wire": 2,
     "clock": 3, "board": 3, "retry": 3, "logs": 3, "line": 3, "store": 3,
