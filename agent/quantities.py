@@ -96,6 +96,11 @@ _ALL = (
     Quantity(name="temperature", unit="°C", zh="温度", en="temperature"),
     Quantity(name="supply_voltage", unit="V", zh="电源电压", en="supply voltage"),
     Quantity(name=STATUS, unit="", zh="状态", en="status"),
+    # Of an intake: what its account says, over all of its meters.
+    Quantity(name="volume_withdrawn", unit="m3", zh="累计取水量", en="withdrawn volume", counter=True),
+    Quantity(name="volume_hour", unit="m3", zh="小时取水量", en="volume of the hour before"),
+    Quantity(name="volume_day", unit="m3", zh="日取水量", en="volume of the day before"),
+    Quantity(name="energy_pumping", unit="kWh", zh="抽水电能", en="energy that pumped", counter=True),
 )
 
 QUANTITIES = MappingProxyType({quantity.name: quantity for quantity in _ALL})
