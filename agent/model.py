@@ -15,6 +15,13 @@ QualityMap = Mapping[str, tuple[str, ...]]
 """Quantity name to the reasons why its reading is not GOOD. A quantity that is not named is GOOD."""
 
 
+INTAKE = "intake"
+"""The protocol of rounds that no meter answered: an intake's account derived them; their one raw reply is the proof."""
+
+MANUAL = "manual"
+"""The protocol of rounds that a person read from a meter and entered; their one raw reply says who and how."""
+
+
 class Reason(StrEnum):
     """Reasons that the agent itself finds (the drivers add their `NoValue` words)."""
 
@@ -34,6 +41,8 @@ class Reason(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
     """What the values of a round mean: stored once, referred to by each round.
+
+    An intake's readings are rounds of `protocol` INTAKE whose `meter` is the intake.
 
     `quantities` gives the order of the values; `flags` the names behind the bits of a stored status value, lowest
     first; `requests` the request frames (transaction number 0) whose replies the round keeps raw, in order;
@@ -71,7 +80,8 @@ class StoredRound(NamedTuple):
 
     `at_ms` is UTC in ms since 1970, None while its boot has no date. `texts` are the values as decimal text in the
     quantity's unit, None where there is none; a status value is the decimal text of its bit mask over
-    `layout.flags`. `quality` is None when every reading is GOOD.
+    `layout.flags`. `quality` is None when every reading is GOOD. `proof` is what an intake's reading rests on, as JSON;
+    None for a meter's.
     """
 
     number: int
@@ -80,6 +90,7 @@ class StoredRound(NamedTuple):
     at_ms: int | None
     texts: tuple[str | None, ...]
     quality: QualityMap | None
+    proof: str | None = None
 
     @property
     def slot_ms(self) -> int | None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from agent.model import Layout, QualityMap, Ranges, StoredRound
+from agent.model import INTAKE, Layout, QualityMap, Ranges, StoredRound
 from agent.store import cursors
 from agent.store.database import connect_read_only, is_damage, side
 from agent.store.dates import Boot, Dates, Era
@@ -131,8 +131,13 @@ class Reader:
             if text:
                 quality = qualities.get((layout_number, text)) or self._quality(layout_number, text)
             at_ms = None if offset_ms is None else boot_ms + offset_ms
-            found.append(make((number, f"{prefix}{number}", layout, at_ms, body, quality)))
+            found.append(make((number, f"{prefix}{number}", layout, at_ms, body, quality, None)))
+        if any(layout.protocol == INTAKE for layout in {id(each[2]): each[2] for each in found}.values()):
+            return [self._with_proof(each) if each.layout.protocol == INTAKE else each for each in found]
         return found
+
+    def _with_proof(self, found: StoredRound) -> StoredRound:
+        return found._replace(proof=self.raw(found.number)[0].decode("utf-8"))
 
     def raw(self, number: int) -> tuple[bytes, ...]:
         """The replies of a round, in the order of its layout's requests. Raises KeyError when it is not stored."""

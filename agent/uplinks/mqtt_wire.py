@@ -23,6 +23,9 @@ JSON: Final = "json"
 JSON_ZLIB: Final = "json+zlib"
 CONTENT_TYPES = MappingProxyType({JSON: "application/json", JSON_ZLIB: "application/json+zlib"})
 
+SOURCE_KEYS = ("origin", "coefficient", "model", "u", "from", "to", "flags", "qc")
+"""What a platform is told about an intake's reading, from its proof."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MINUTE_MS = 60_000
 _CACHED = 512  # dates and status texts kept; all are dropped when one more comes
@@ -88,17 +91,18 @@ class _Form:
 
     def text(self, each: StoredRound, again: bool) -> str:
         """One round as a JSON object."""
-        _, name, _, at_ms, texts, quality = each
+        _, name, _, at_ms, texts, quality, proof = each
         assert at_ms is not None
         at = self._dates.at(at_ms)
         slot = self._dates.slot(at_ms - at_ms % self._period_ms)
-        if quality is None and None not in texts:
+        if quality is None and proof is None and None not in texts:
             if self._status is not None:
                 texts = (*texts[: self._status], self._flags(texts[self._status]), *texts[self._status + 1 :])
             return self._good % (name, at, slot, "true" if again else "false", *texts)
         values = ",".join([key + self._value(place, texts[place]) for place, key in enumerate(self._keys)])
         reasons = json.dumps(quality or {}, separators=(",", ":"))
-        return f'{self._head % (name, at, slot, "true" if again else "false")}{values}}},"quality":{reasons}}}'
+        source = "" if proof is None else _source(proof)
+        return f'{self._head % (name, at, slot, "true" if again else "false")}{values}}},"quality":{reasons}{source}}}'
 
     def _value(self, place: int, text: str | None) -> str:
         if text is None:
@@ -116,6 +120,13 @@ class _Form:
                 self._flag_lists.clear()
             known = self._flag_lists[text] = json.dumps(names, separators=(",", ":"))
         return known
+
+
+def _source(proof: str) -> str:
+    """What an intake's reading rests on, as far as a platform needs it: the keys behind `quality`."""
+    known = json.loads(proof)
+    told = {key: known[key] for key in SOURCE_KEYS if key in known}
+    return "".join(f",{json.dumps(key)}:{json.dumps(value, separators=(',', ':'))}" for key, value in told.items())
 
 
 class _Dates:

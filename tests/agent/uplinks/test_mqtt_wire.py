@@ -35,6 +35,27 @@ def published(rounds: list[StoredRound], resent: list[bool] | None = None, timez
     return found
 
 
+def test_a_reading_of_an_intake_says_what_it_rests_on(schema: Draft202012Validator):
+    layout = Layout(
+        meter="well-3",
+        profile="intake",
+        version="0",
+        protocol="intake",
+        address="4302810001",
+        quantities=("flow_rate", "volume_withdrawn"),
+        flags=(),
+        period_ms=60_000,
+        requests=(b"",),
+    )
+    proof = '{"coefficient":"W7@4","form":1,"from":"9f3c2a71-1","origin":"derived","qc":1,"to":"9f3c2a71-3","u":"0.21"}'
+    found = published([StoredRound(4, "9f3c2a71-4", layout, AT_MS, ("22", "7.3"), None, proof)])
+    schema.validate(found)
+    assert found[0]["origin"] == "derived"
+    assert found[0]["coefficient"] == "W7@4"
+    assert (found[0]["from"], found[0]["to"], found[0]["u"], found[0]["qc"]) == ("9f3c2a71-1", "9f3c2a71-3", "0.21", 1)
+    assert "form" not in found[0]
+
+
 def test_the_example_of_the_description_is_published_to_the_letter(schema: Draft202012Validator):
     layout = Layout(
         meter="main-flow",
