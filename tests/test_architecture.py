@@ -13,13 +13,13 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # Row of each module or package of `agent`; the longest name that fits counts.
 ROWS = {
-    "model": 1, "quantities": 1, "faults": 1, "schedule": 1, "entries": 1, "settings": 1, "dtu": 1,
-    "uplinks.contract": 1,
-    "form": 2, "messages": 2, "page": 2, "profiles": 2, "profile_form": 2, "config": 2, "planning": 2, "decode": 2,
+    "model": 1, "quantities": 1, "faults": 1, "schedule": 1, "entries": 1, "dtu": 1,
+    "uplinks.contract": 1, "uplinks.dialogue": 1, "report.content": 1,
+    "settings": 2, "form": 2, "messages": 2, "page": 2, "profiles": 2, "profile_form": 2, "config": 2, "config_intakes": 2, "planning": 2, "decode": 2,
     "fingerprint": 2, "confirmation": 2, "library_page": 2,
     "scan.plan": 2, "scan.found": 2, "scan.identify": 2, "scan.interpret": 2, "scan.draft": 2,
     "probe.fits": 2, "probe.image": 2, "probe.starting": 2,
-    "derive": 2, "rules": 2, "intakes": 2, "reports": 2,
+    "derive": 2, "rules": 2, "intakes": 2, "reports": 2, "report": 2,
     "qualify": 2, "replay": 2, "config_form": 2, "uplinks.mqtt_wire": 2, "uplinks.sl651_wire": 2,
     "uplinks.szy206_wire": 2,
     "clock": 3, "board": 3, "retry": 3, "logs": 3, "line": 3, "store": 3,
