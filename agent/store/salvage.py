@@ -31,7 +31,22 @@ _COMPLETE = ".salvaged"
 _FARTHEST = 1 << 40  # no file holds this many rounds
 _EPOCH_DIGITS = 8
 _DECIMAL = re.compile(r"-?[0-9]+(\.[0-9]+)?")
-_TABLES = ("boot", "era", "layout", "uplink", "parked", "fault", "counter", "epoch", "confirmation")
+_TABLES = (
+    *("boot", "era", "layout", "uplink", "parked", "fault", "counter", "epoch", "confirmation"),
+    *("ledger", "account", "closing", "event", "seal", "proof", "keep"),
+)
+_SHAPES: Mapping[str, tuple[Any, ...]] = {  # the columns behind the key, of the tables that bare pages give
+    "round": (int, int, bytes, str | None, bytes),
+    "layout": (str, str, str, str, str, str, str, int, bytes),
+    "confirmation": (str, str, str, str, str, str, str, int, str, int),
+    "ledger": (str, str, int | None, str, str, int, str, int),
+    "event": (str, str, str, str, str, int, int | None, int, int, int, str),
+    "seal": (int, int, int, int, int, int, str),
+    "proof": (bytes,),
+    "era": (int, str, int, str, int),
+    "boot": (int, str),
+    "epoch": (str,),
+}
 _NUMBERS = (  # where a number can be read that was given once
     "SELECT max(first) FROM boot",
     "SELECT max(first) FROM era",
@@ -42,6 +57,12 @@ _NUMBERS = (  # where a number can be read that was given once
     "SELECT max(first) - 1 FROM epoch",
     "SELECT max(number) FROM round",
     "SELECT max(number) FROM counter",
+    "SELECT max(round) - 1 FROM ledger",
+    "SELECT max(number) FROM account",
+    "SELECT max(number) FROM closing",
+    "SELECT max(last) FROM event",
+    "SELECT max(last) FROM seal",
+    "SELECT max(last) FROM keep",
 )
 
 
@@ -168,21 +189,13 @@ def _mapped(path: Path) -> Iterator[Bytes]:
 
 def _table_of(row: Row) -> str | None:
     """Whose row this is, by its shape: the number, the empty place of the key, the other columns."""
-    table: str | None = None
-    match row:
-        case (_, None, int(), int(), bytes(), str() | None, bytes()):
-            table = "round"
-        case (_, None, str(), str(), str(), str(), str(), str(), str(), int(), bytes()):
-            table = "layout"
-        case (_, None, str(), str(), str(), str(), str(), str(), str(), int(), str(), int()):
-            table = "confirmation"
-        case (_, None, int(), str(), int(), str(), int()):
-            table = "era"
-        case (_, None, int(), str()):
-            table = "boot"
-        case (_, None, str(epoch)) if len(epoch) == _EPOCH_DIGITS:
-            table = "epoch"
-    return table
+    if row[1:2] != (None,):
+        return None
+    columns = row[2:]
+    for table, shape in _SHAPES.items():
+        if len(shape) == len(columns) and all(map(isinstance, columns, shape)):
+            return None if table == "epoch" and len(columns[0]) != _EPOCH_DIGITS else table
+    return None
 
 
 def _is_whole(row: Sequence[Any], known: Mapping[int, Layout]) -> bool:

@@ -101,7 +101,7 @@ def test_the_agent_starts_whatever_happened_to_the_file(site, damage):
     assert len(aside(site)) == 1
     old = [each for each in rounds if each.id.startswith(epoch)]
     assert len(rounds) == len(old) + 10
-    assert len(old) >= {"head": 3000, "no head at all": 3000, "cut in half": 1100}.get(damage, 0)
+    assert len(old) >= {"head": 3000, "no head at all": 3000, "cut in half": 800}.get(damage, 0)
     if old:
         expect_sound(old)
     assert FaultCode.STORE_DAMAGED in {fault.code for fault in store.faults.open()}
@@ -153,7 +153,8 @@ def test_damage_found_while_running_costs_no_round_that_comes_meanwhile(site):
     reader = site.reader(on_damage=store.suspect)
     assert len(reader.rounds(1, 3000, limit=3000)) == 3000
     site.close()
-    spoil(site.path, 20, 40, random.Random(4))
+    middle = pages_of(site.path) // 2
+    spoil(site.path, middle, middle + 20, random.Random(4))
     store = site.open()
     reader = site.reader(on_damage=store.suspect)
     store.append(round_of(3001))
@@ -183,6 +184,7 @@ def test_rows_deleted_long_ago_do_not_come_back(site):
     store = site.open(max_bytes=100_000)
     store.date_boot(START_MS, "host")
     fill(store, 5000)
+    site.close()
     kept = site.numbers()
     site.close()
     pages = Pages(site.path.read_bytes(), b"", lambda: None)
