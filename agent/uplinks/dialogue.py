@@ -113,7 +113,7 @@ COMMANDS = frozenset(
         "restart",
     }
 )
-"""What a centre may ask; the form of an answer is stated where it is carried out, in `uplinks/reporting/commands.py`."""
+"""What a centre may ask; an answer's form is stated where it is made, in `agent/uplinks/reporting/commands.py`."""
 
 
 class Dialogue(Protocol):
