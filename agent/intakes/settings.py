@@ -121,12 +121,14 @@ class PumpSource:
     """One pump on an energy meter. `coefficients` are the ids of its coefficient records; `running_kw` its power.
 
     `running` is a channel whose power (or flow) tells how long it ran, needed where several pumps share the meter.
+    `rated_m3h` is the flow on its nameplate, or the well's yield where that is less; None: not known.
     """
 
     id: str
     coefficients: tuple[str, ...]
     running_kw: Decimal
     running: Channel | None = None
+    rated_m3h: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,7 +177,8 @@ class IntakeSettings:
     """An intake: what permits and platforms know. Its water is the sum of `water`, or comes from `energy`.
 
     With both, `water` counts and `energy` is the cross-check. `season` are (month, day) pairs, first and last day of
-    the irrigation season, None: all year. `periods_ms` is the poll period of each meter it listens to.
+    the irrigation season, None: all year. `periods_ms` is the poll period of each meter it listens to. `water_zone` is
+    the groundwater zone it lies in: `normal`, `overdraft`, `restricted` or `banned` (metering archive, `zone`).
     """
 
     name: str
@@ -184,6 +187,7 @@ class IntakeSettings:
     zone: tzinfo
     source: SourceType = SourceType.GROUND
     aquifer: str = ""
+    water_zone: str = "normal"
     permit: Permit | None = None
     statuses: tuple[StatusChange, ...] = ()
     obligation: Obligation = field(default_factory=Obligation)
