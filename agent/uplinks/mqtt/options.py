@@ -26,6 +26,7 @@ class MqttOptions:
     keepalive: int
     message_max: int
     reconnect_max: int
+    format: str = "qushui"
 
     @property
     def reconnect_max_ms(self) -> int:

@@ -6,7 +6,8 @@ import contextlib
 from typing import Annotated, ClassVar, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, field_validator
+from pydantic_core.core_schema import ValidationInfo
 
 from agent.form.fields import DurationMs, SizeBytes, Text, UplinkSection, refusal
 from agent.uplinks.mqtt.options import PORTS, MqttOptions
@@ -43,6 +44,9 @@ class MqttSettings(UplinkSection):
     key_file: Text | None = Field(default=None, description="private key of cert_file (PEM)")
     client_id: Text | None = Field(default=None, description="default: qushui-STATION-UPLINK")
     topic: Topic = Field(default="qushui", description="what the topics begin with: TOPIC/STATION/rounds")
+    format: Literal["qushui", "thingsboard", "thingsboard-device"] = Field(
+        default="qushui", description="thingsboard: its gateway API; thingsboard-device: its device API"
+    )
     encoding: Literal["json", "json+zlib"] = Field(default="json", description="json+zlib saves 85 % of the bytes")
     keepalive: Annotated[int, DurationMs("5s", "1h")] = Field(
         default=60_000, description="how often an idle connection is tried"
@@ -53,6 +57,14 @@ class MqttSettings(UplinkSection):
     reconnect_max: Annotated[int, DurationMs("1s", "1h")] = Field(
         default=60_000, description="the longest wait between two attempts to connect"
     )
+
+    @field_validator("encoding")
+    @classmethod
+    def _only_plain_for_others(cls, encoding: str, info: ValidationInfo) -> str:
+        """ThingsBoard's forms are JSON and nothing else."""
+        if encoding != "json" and info.data.get("format") != "qushui":
+            raise refusal("mqtt-encoding", value=encoding)
+        return encoding
 
     def options(self) -> MqttOptions:
         """What the uplink is told."""

@@ -32,6 +32,7 @@ from agent.uplinks.mqtt_wire import (
     state_payload,
     state_topic,
 )
+from agent.uplinks.thingsboard_wire import CONNECT, TELEMETRY, ThingsBoardComposer, connect_payload
 
 if TYPE_CHECKING:
     from paho.mqtt.properties import Properties
@@ -69,9 +70,10 @@ class MqttUplink:
         self._station = station.id
         self._clock = clock
         self._client_id = settings.client_id or f"qushui-{station.id}-{name}"
-        self._rounds_topic = rounds_topic(settings.topic, station.id)
+        self._rounds_topic = TELEMETRY.get(settings.format) or rounds_topic(settings.topic, station.id)
         self._state_topic = state_topic(settings.topic, station.id)
-        self._composer = Composer(station.timezone, settings.encoding)
+        self._composer = _composer(settings, station)
+        self._announced: set[str] = set()  # devices that this connection has named, where the platform wants that
         parts = urlsplit(settings.url)
         self._host, self._port = str(parts.hostname), parts.port or PORTS[parts.scheme]
         self._is_tls = parts.scheme == "mqtts"
@@ -103,7 +105,13 @@ class MqttUplink:
     def send(self, batch: Batch, tag: int) -> int:
         """Publishes one message at QoS 1. Raises TooLargeError."""
         assert self._link is not None
-        return self._link.publish(self._rounds_topic, self._composer.payload(batch.rounds, batch.resent), tag)
+        payload = self._composer.payload(batch.rounds, batch.resent)
+        if isinstance(self._composer, ThingsBoardComposer) and len(payload) <= self._link.largest:
+            for device in self._composer.devices(batch.rounds):
+                if device not in self._announced:
+                    self._announced.add(device)
+                    self._link.say(CONNECT, connect_payload(device), retain=False, qos=1)
+        return self._link.publish(self._rounds_topic, payload, tag)
 
     def fileno(self) -> int:
         """The descriptor of this connection."""
@@ -161,6 +169,8 @@ class MqttUplink:
         return Limits(message_bytes=max(1, link.largest), in_flight=max(1, in_flight - 1))
 
     def _say(self, link: Link, *, online: bool, qos: int) -> None:
+        if isinstance(self._composer, ThingsBoardComposer):
+            return  # it knows from the connection itself
         link.say(self._state_topic, state_payload(self._station, online=online), retain=self._may_retain, qos=qos)
 
     def _new_link(self) -> Link:
@@ -187,8 +197,10 @@ class MqttUplink:
         context = _tls_context(settings) if self._is_tls else None
         if context is not None:
             client.tls_set_context(context)
-        will = state_payload(self._station, online=False)
-        client.will_set(self._state_topic, will, qos=1, retain=self._may_retain)
+        self._announced.clear()
+        if isinstance(self._composer, Composer):
+            will = state_payload(self._station, online=False)
+            client.will_set(self._state_topic, will, qos=1, retain=self._may_retain)
         if not is_v5:
             return Link(client, None, context)
         properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
@@ -201,6 +213,12 @@ class MqttUplink:
         if trouble is Trouble.TLS_NOT_YET_VALID and not self._clock.synced:
             trouble = Trouble.TLS_CLOCK_UNSET
         return LinkError(trouble, str(error.strerror or error))
+
+
+def _composer(settings: MqttOptions, station: Station) -> Composer | ThingsBoardComposer:
+    if settings.format in TELEMETRY:
+        return ThingsBoardComposer(station.id, settings.format)
+    return Composer(station.timezone, settings.encoding)
 
 
 def _password(path: str | None) -> str | None:

@@ -57,3 +57,10 @@ def test_every_trouble_has_a_sentence(lang: str):
 
 def test_no_trouble_concerns_both_us_and_the_message():
     assert not REFUSALS & MESSAGE_TROUBLES
+
+
+@pytest.mark.parametrize("form", ["thingsboard", "thingsboard-device"])
+def test_thingsboards_forms_are_never_compressed(form: str):
+    with pytest.raises(ValidationError, match="mqtt-encoding"):
+        MqttSettings(url="mqtt://127.0.0.1", format=form, encoding="json+zlib")
+    assert MqttSettings(url="mqtt://127.0.0.1", format=form).options().format == form
