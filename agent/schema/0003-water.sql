@@ -47,13 +47,16 @@ CREATE UNIQUE INDEX event_once ON event (intake, rule, subject, quantity, began_
 
 CREATE TABLE seal (          -- the chain: each hash is over the one before and everything stored since
   id     INTEGER PRIMARY KEY,
-  first  INTEGER NOT NULL,   -- rounds first … last
+  first  INTEGER NOT NULL,   -- rounds first … last; last < first: none
   last   INTEGER NOT NULL,
   boot   INTEGER NOT NULL,   -- the highest id of each table that it covers
   era    INTEGER NOT NULL,
   layout INTEGER NOT NULL,
   ledger INTEGER NOT NULL,
-  hash   TEXT NOT NULL       -- SHA-256, hex
+  rounds TEXT NOT NULL,      -- SHA-256 over the digests of the rounds, hex: stands for them when they are deleted
+  note   TEXT NOT NULL,      -- '', or after a salvage what was lost, JSON
+  hash   TEXT NOT NULL,      -- SHA-256, hex; docs/reference/chain.en.md
+  marks  BLOB NOT NULL       -- the first 4 bytes of each digest: says which row was changed, proves nothing
 ) STRICT;
 
 CREATE TABLE proof (         -- digests of the rounds of a seal of which some were deleted

@@ -41,7 +41,7 @@ _SHAPES: Mapping[str, tuple[Any, ...]] = {  # the columns behind the key, of the
     "confirmation": (str, str, str, str, str, str, str, int, str, int),
     "ledger": (str, str, int | None, str, str, int, str, int),
     "event": (str, str, str, str, str, int, int | None, int, int, int, str),
-    "seal": (int, int, int, int, int, int, str),
+    "seal": (int, int, int, int, int, int, str, str, str, bytes),
     "proof": (bytes,),
     "era": (int, str, int, str, int),
     "boot": (int, str),
