@@ -94,20 +94,20 @@ class Reader:
     @property
     def epoch(self) -> str:
         """The epoch new rounds get: eight hex digits."""
-        self._query(_LAST, ())
+        self.query(_LAST, ())
         self._refresh()
         return self._epochs[-1][1]
 
     def committed(self) -> int:
         """The highest number in the file; 0 when there is none yet."""
-        return int(self._query(_LAST, ())[0][0] or 0)
+        return int(self.query(_LAST, ())[0][0] or 0)
 
     def rounds(self, first: int, last: int, *, limit: int) -> list[StoredRound]:
         """At most `limit` stored rounds of first…last, ascending; numbers that retention deleted are not among them.
 
         The quality maps are shared: not to be changed.
         """
-        columns = self._query(_ROUNDS, (first, last, limit))[0]
+        columns = self.query(_ROUNDS, (first, last, limit))[0]
         if columns[0] is None:
             return []
         self._refresh()
@@ -141,19 +141,19 @@ class Reader:
 
     def raw(self, number: int) -> tuple[bytes, ...]:
         """The replies of a round, in the order of its layout's requests. Raises KeyError when it is not stored."""
-        rows = self._query("SELECT raw FROM round WHERE number = ?", (number,))
+        rows = self.query("SELECT raw FROM round WHERE number = ?", (number,))
         if not rows:
             raise KeyError(number)
         return unpack_raw(rows[0][0])
 
     def cursor(self, uplink: str) -> Ranges | None:
         """The numbers a platform has not acknowledged, as last written; None for a name without a queue."""
-        rows = self._query("SELECT ranges FROM uplink WHERE name = ?", (uplink,))
+        rows = self.query("SELECT ranges FROM uplink WHERE name = ?", (uplink,))
         return cursors.loads(rows[0][0]) if rows else None
 
     def due(self, uplink: str) -> int:
         """How many stored rounds are acknowledged by this uplink, waiting or parked; 0 for a name without a queue."""
-        rows = self._query("SELECT since FROM uplink WHERE name = ?", (uplink,))
+        rows = self.query("SELECT since FROM uplink WHERE name = ?", (uplink,))
         if not rows:
             return 0
         since, last = max(1, int(rows[0][0])), self.committed()
@@ -161,7 +161,7 @@ class Reader:
 
     def undated(self, first: int, last: int) -> int:
         """How many numbers of first…last have no date: those of a boot in which nobody told the time."""
-        self._query(_LAST, ())
+        self.query(_LAST, ())
         self._refresh()
         found = 0
         for start, following, offset_ms in self._dates.spells_from(first):
@@ -170,25 +170,31 @@ class Reader:
                 found += max(0, end - max(start, first) + 1)
         return found
 
+    def spells(self) -> tuple[tuple[int, int | None, int | None], ...]:
+        """All stretches of numbers: (first, first of the next or None, ms from boot time to UTC or None)."""
+        self.query(_LAST, ())
+        self._refresh()
+        return self._dates.spells_from(0)
+
     def uplinks(self) -> tuple[str, ...]:
         """Every name that has a queue, those of removed uplinks too."""
-        return tuple(name for (name,) in self._query("SELECT name FROM uplink ORDER BY name", ()))
+        return tuple(name for (name,) in self.query("SELECT name FROM uplink ORDER BY name", ()))
 
     def parked(self, uplink: str) -> list[Parked]:
         """What a platform refused for good, by number."""
-        rows = self._query("SELECT number, reason FROM parked WHERE uplink = ? ORDER BY number", (uplink,))
+        rows = self.query("SELECT number, reason FROM parked WHERE uplink = ? ORDER BY number", (uplink,))
         return [Parked(*row) for row in rows]
 
     def faults(self, *, open_only: bool) -> list[FaultRow]:
         """The stored faults, oldest first."""
-        rows = self._query(_FAULTS, (not open_only,))
+        rows = self.query(_FAULTS, (not open_only,))
         self._refresh()
         return [self._fault(*row) for row in rows]
 
     def counts(self) -> Counts:
         """How much is stored; needs no scan."""
-        meta = dict(self._query("SELECT name, value FROM meta", ()))
-        first = int(self._query("SELECT min(number) FROM round", ())[0][0] or 0)
+        meta = dict(self.query("SELECT name, value FROM meta", ()))
+        first = int(self.query("SELECT min(number) FROM round", ())[0][0] or 0)
         last = self.committed()
         deleted = cursors.count(self._deleted(), last)
         size = sum(
@@ -198,10 +204,11 @@ class Reader:
 
     def _deleted(self) -> Ranges:
         """The numbers that are no longer in the file."""
-        rows = self._query("SELECT value FROM meta WHERE name = 'deleted'", ())
+        rows = self.query("SELECT value FROM meta WHERE name = 'deleted'", ())
         return cursors.loads(rows[0][0]) if rows else ()
 
-    def _query(self, sql: str, parameters: tuple[object, ...]) -> list[Any]:
+    def query(self, sql: str, parameters: tuple[object, ...]) -> list[Any]:
+        """All rows of a query of this package's own."""
         try:
             return self._current().execute(sql, parameters).fetchall()
         except sqlite3.DatabaseError as error:
@@ -263,9 +270,17 @@ class Reader:
         began, ended = moments[:3], moments[3:]
         is_open = ended[0] is None
         return FaultRow(
-            code, place, count, json.loads(evidence), self._at(*began), None if is_open else self._at(*ended), is_open
+            code,
+            place,
+            count,
+            json.loads(evidence),
+            self.moment(*began),
+            None if is_open else self.moment(*ended),
+            is_open,
         )
 
-    def _at(self, number: int, boot_id: str, boot_ms: int) -> int | None:
+    def moment(self, number: int, boot_id: str, boot_ms: int) -> int | None:
+        """The date (UTC ms) of a moment of a boot in which `number` was the next; None without one."""
+        self._refresh()
         offset_ms = self._dates.offset_of(boot_id, number)
         return None if offset_ms is None else boot_ms + offset_ms

@@ -1,0 +1,83 @@
+"""What people and the agent declare about water: rows that are only ever added.
+
+Strategy: a new row waits in memory for the next commit; whoever needs to be sure flushes the store. Only the rows of
+this process stay in memory, to be told once more to a file that replaces a damaged one; older ones salvage finds.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from agent.clock import Clock
+from agent.intakes.outcome import Declared
+from agent.store.queues import Statement
+
+COLUMNS = "id, kind, subject, at_ms, body, who, round, boot, ms"
+_WRITE = "INSERT OR REPLACE INTO ledger VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+
+LedgerWrite = tuple[int, str, str, int | None, str, str, int, str, int]
+"""A row as it is written: number, kind, subject, UTC ms, body, who; the next round's number, boot id, boot ms then."""
+
+
+class Ledger:
+    """Takes declarations; safe to call from every thread."""
+
+    def __init__(self, *, clock: Clock, next_number: Callable[[], int]) -> None:
+        self._clock = clock
+        self._next_number = next_number
+        self._lock = threading.Lock()
+        self._last = 0
+        self._rows: list[LedgerWrite] = []  # of this process
+        self._taken = 0  # of them
+
+    def load(self, connection: sqlite3.Connection) -> None:
+        """Goes on behind the rows of a file that was just opened."""
+        (last,) = connection.execute("SELECT max(id) FROM ledger").fetchone()
+        with self._lock:
+            self._last = max(self._last, last or 0)
+
+    def add(self, kind: str, subject: str, at_ms: int | None, body: Mapping[str, Any], who: str) -> int:
+        """Adds a row that counts from `at_ms` (UTC ms; None: for no time) and gives its number.
+
+        A kill or power cut before the next commit loses it.
+        """
+        with self._lock:
+            self._last += 1
+            when = (self._next_number(), self._clock.boot_id, self._clock.boot_ms())
+            self._rows.append((self._last, kind, subject, at_ms, canonical(body), who, *when))
+            return self._last
+
+    def has_news(self) -> bool:
+        """Whether `take` would give rows."""
+        return self._taken < len(self._rows)
+
+    def take(self) -> list[LedgerWrite]:
+        """The rows to write with the next commit, given once."""
+        with self._lock:
+            new, self._taken = self._rows[self._taken :], len(self._rows)
+            return new
+
+    def restated(self) -> list[Statement]:
+        """The rows of this process once more, for a file that replaces a damaged one."""
+        with self._lock:
+            return statements(self._rows[: self._taken])
+
+
+def statements(rows: Iterable[LedgerWrite]) -> list[Statement]:
+    """What writes these rows."""
+    return [(_WRITE, row) for row in rows]
+
+
+def declared(row: LedgerWrite) -> Declared:
+    """A row as accounts hear it."""
+    number, kind, subject, at_ms, body, who, *_ = row
+    return Declared(id=number, kind=kind, subject=subject, at_ms=at_ms, body=json.loads(body), who=who)
+
+
+def canonical(body: Mapping[str, Any]) -> str:
+    """JSON with sorted keys and no spaces: the same content is the same text."""
+    return json.dumps(body, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
