@@ -15,18 +15,15 @@ from decimal import ROUND_DOWN, Decimal
 from random import Random
 
 from simulators.plant_form import PlantForm
+from simulators.plant_physics import HOUR_S, YEAR_S, Physics
 
 STEP_S = 1.0
 
-_HOUR_S = 3600.0
-_WATER_KN_M3 = 9.80665  # weight of a cubic metre of water: kPa per m of head
 _RAMP_UP_S = 4.0
 _RAMP_DOWN_S = 3.0
 _RESTART_S = 60.0  # a pump that ran dry waits at least this long
 _FULL_POWER_FACTOR = 0.86
 _STANDBY_POWER_FACTOR = 0.62
-_NO_LOAD_SHARE = 0.35  # of the power at best efficiency, that the motor takes at full speed without flow
-_LOWEST_EFFICIENCY = 0.12
 _WANDER = 0.02  # per step: how fast demand, voltage and frequency wander back to their mean
 _VOLUME_UNIT = Decimal("0.000001")  # m3
 _ENERGY_UNIT = Decimal("0.000001")  # kWh
@@ -62,30 +59,20 @@ class Plant:
     """The pump house `form` describes. All physical quantities in the unit that their name ends in."""
 
     def __init__(self, form: PlantForm) -> None:
-        well, pump, pipe, grid = form.well, form.pump, form.pipe, form.grid
         self._form = form
-        self._ground_m = float(well.ground_level)
-        self._static_m = float(well.static_level)
-        self._capacity_m2h = float(well.specific_capacity)
-        self._storage_m2 = float(well.storage)
-        self._shutoff_m = float(pump.shutoff_head)
-        self._best_m3h = float(pump.best_flow)
-        self._curve = float(pump.shutoff_head - pump.best_head) / self._best_m3h**2
-        self._efficiency = float(pump.efficiency)
-        self._motor = float(pump.motor_efficiency)
-        self._intake_m = float(pump.intake_level)
-        self._outlet_m = float(pipe.outlet_level)
-        self._loss = float(pipe.loss) / self._best_m3h**2
-        self._demand = float(pipe.demand)
-        self._area_m2 = math.pi / 4 * (float(pipe.bore) / 1000) ** 2
-        self._voltage_v = float(grid.voltage)
-        self._sag_v_a = float(grid.sag)
-        self._frequency_hz = float(grid.frequency)
-        self._standby_kw = float(grid.standby)
+        self._physics = Physics(form)
+        self._speed = float(form.pump.speed)
+        self._age = float(form.pump.age)
+        self._first_year = float(form.first_day) / 365.25
+        self._intake_m = float(form.pump.intake_level)
+        self._demand = float(form.pipe.demand)
+        self._voltage_v = float(form.grid.voltage)
+        self._sag_v_a = float(form.grid.sag)
+        self._frequency_hz = float(form.grid.frequency)
 
     def start(self) -> State:
         """The plant at rest, about to switch the pump on."""
-        return State(power_kw=self._standby_kw, until=self._duration(0, is_on=True))
+        return State(power_kw=self._physics.idle_kw, until=self._duration(0, is_on=True))
 
     def step(self, before: State) -> State:
         """The state one second later."""
@@ -96,9 +83,10 @@ class Plant:
         speed = (
             min(1.0, before.speed + STEP_S / _RAMP_UP_S) if is_on else max(0.0, before.speed - STEP_S / _RAMP_DOWN_S)
         )
-        flow_m3h = self._flow(speed, before.drawdown_m, wander[0])
-        power_kw = self._power(speed, flow_m3h)
-        inflow_m3h = self._capacity_m2h * before.drawdown_m
+        physics, years, turning = self._physics, steps * STEP_S / YEAR_S, speed * self._speed
+        flow_m3h = physics.flow_m3h(turning, self._level(before), self._opening(wander[0]), physics.delivery_m)
+        power_kw = physics.idle_kw + physics.set_kw(turning, flow_m3h, physics.health(self._age + years))
+        inflow_m3h = physics.capacity_m2h * before.drawdown_m
         mean_m3h = (before.flow_m3h + flow_m3h) / 2
         mean_kw = (before.power_kw + power_kw) / 2
         return replace(
@@ -109,27 +97,27 @@ class Plant:
             speed=speed,
             flow_m3h=flow_m3h,
             power_kw=power_kw,
-            drawdown_m=before.drawdown_m + (mean_m3h - inflow_m3h) * STEP_S / _HOUR_S / self._storage_m2,
+            drawdown_m=before.drawdown_m + (mean_m3h - inflow_m3h) * STEP_S / HOUR_S / physics.storage_m2,
             wander=(wander[0], wander[1], wander[2]),
-            volume_m3=before.volume_m3 + Decimal(mean_m3h * STEP_S / _HOUR_S).quantize(_VOLUME_UNIT),
-            energy_kwh=before.energy_kwh + Decimal(mean_kw * STEP_S / _HOUR_S).quantize(_ENERGY_UNIT),
+            volume_m3=before.volume_m3 + Decimal(mean_m3h * STEP_S / HOUR_S).quantize(_VOLUME_UNIT),
+            energy_kwh=before.energy_kwh + Decimal(mean_kw * STEP_S / HOUR_S).quantize(_ENERGY_UNIT),
         )
 
     def readings(self, state: State) -> dict[str, Decimal]:
         """What sound meters show, counters from 0: decimals as many as a display has, counters cut."""
-        level_m = self._static_m - state.drawdown_m
+        level_m, physics = self._level(state), self._physics
         voltages_v, currents_a, power_factor = self._electricity(state)
         exact = {
             "flow_rate": state.flow_m3h,
-            "velocity": state.flow_m3h / _HOUR_S / self._area_m2,
+            "velocity": state.flow_m3h / HOUR_S / physics.area_m2,
             "volume_reverse": 0.0,
             "energy_export": 0.0,
             "power": state.power_kw,
             "power_factor": power_factor,
-            "frequency": self._frequency_hz + 0.05 * state.wander[2],
-            "pressure": self._pressure(state),
+            "frequency": self._frequency_hz * self._speed + 0.05 * state.wander[2],
+            "pressure": physics.pressure_kpa(state.flow_m3h, self._opening(state.wander[0]), physics.delivery_m),
             "level": level_m,
-            "depth_to_water": self._ground_m - level_m,
+            "depth_to_water": physics.ground_m - level_m,
             "temperature": 16.2,
             **{f"voltage_{phase}": value for phase, value in zip("abc", voltages_v, strict=True)},
             **{f"current_{phase}": value for phase, value in zip("abc", currents_a, strict=True)},
@@ -142,7 +130,7 @@ class Plant:
 
     def _switched(self, before: State, steps: int) -> tuple[bool, int]:
         """Whether the pump is on now, and when it is switched next: by its hours, or because it runs dry."""
-        if before.is_on and self._static_m - before.drawdown_m < self._intake_m:
+        if before.is_on and self._level(before) < self._intake_m:
             return False, steps + max(int(_RESTART_S), self._duration(steps, is_on=False))
         if steps < before.until:
             return before.is_on, before.until
@@ -154,24 +142,14 @@ class Plant:
         pump = self._form.pump
         return max(1, round((pump.on if is_on else pump.off) / 1000 * chance.uniform(0.8, 1.2)))
 
-    def _flow(self, speed: float, drawdown_m: float, wander: float) -> float:
-        """Where the pump's curve at this speed meets the pipe's; a check valve lets nothing back."""
-        lift_m = self._outlet_m - (self._static_m - drawdown_m)
-        head_m = speed**2 * self._shutoff_m - lift_m
-        opening = min(1.0, max(0.2, self._demand * (1 + 0.3 * wander)))
-        return math.sqrt(head_m / (self._curve + self._loss / opening**2)) if head_m > 0 else 0.0
+    def _level(self, state: State) -> float:
+        """The water level in the well, m above datum."""
+        years = self._first_year + state.steps * STEP_S / YEAR_S
+        return self._physics.static_m(years) - state.drawdown_m
 
-    def _power(self, speed: float, flow_m3h: float) -> float:
-        """Electric power of the whole pump house; kPa times m3/s is kW."""
-        if speed <= 0:
-            return self._standby_kw
-        best_kw = self._best_m3h / _HOUR_S * (self._shutoff_m - self._curve * self._best_m3h**2) * _WATER_KN_M3
-        no_load_kw = _NO_LOAD_SHARE * best_kw / self._efficiency * speed**3
-        head_m = speed**2 * self._shutoff_m - self._curve * flow_m3h**2
-        off_best = (flow_m3h / (self._best_m3h * speed) - 1) if flow_m3h > 0 else 1.0
-        efficiency = max(_LOWEST_EFFICIENCY, self._efficiency * (1 - off_best**2))
-        shaft_kw = max(no_load_kw, flow_m3h / _HOUR_S * head_m * _WATER_KN_M3 / efficiency)
-        return self._standby_kw + shaft_kw / self._motor
+    def _opening(self, wander: float) -> float:
+        """How far the field's valves are open."""
+        return min(1.0, max(0.2, self._demand * (1 + 0.3 * wander)))
 
     def _electricity(self, state: State) -> tuple[list[float], list[float], float]:
         """Voltages and currents of the three phases and the power factor; each phase carries a third of the power."""
@@ -185,11 +163,6 @@ class Plant:
             voltages_v.append(loaded_v)
             currents_a.append(third_va / loaded_v)
         return voltages_v, currents_a, power_factor
-
-    def _pressure(self, state: State) -> float:
-        """At the wellhead, kPa above the air: what the column to the outlet weighs, and the losses on the way."""
-        opening = min(1.0, max(0.2, self._demand * (1 + 0.3 * state.wander[0])))
-        return (self._outlet_m - self._ground_m + self._loss / opening**2 * state.flow_m3h**2) * _WATER_KN_M3
 
 
 def _rounded(value: float, digits: int) -> Decimal:

@@ -10,6 +10,7 @@ from pydantic import Field, Strict
 from agent.form.fields import DurationMs, Number, NumberKind, Section
 
 Positive = Annotated[Decimal, NumberKind(), Field(gt=0)]
+NotNegative = Annotated[Decimal, NumberKind(), Field(ge=0)]
 Share = Annotated[Decimal, NumberKind(), Field(gt=0, le=1)]
 Duration = Annotated[int, DurationMs("1s", "30d")]
 
@@ -24,6 +25,9 @@ class WellForm(Section):
     storage: Positive = Field(
         default=Decimal("2.5"), description="m2 of free water surface, the gravel's pores included"
     )
+    trend: Number = Field(default=Decimal(0), description="m per year that the static level rises; negative: it falls")
+    season: NotNegative = Field(default=Decimal(0), description="m that it swings up and down over a year")
+    highest_day: NotNegative = Field(default=Decimal(60), description="day of the year on which it is highest")
 
 
 class PumpForm(Section):
@@ -36,6 +40,9 @@ class PumpForm(Section):
     efficiency: Share = Field(default=Decimal("0.74"), description="of the pump there")
     motor_efficiency: Share = Field(default=Decimal("0.88"), description="of motor and cable")
     intake_level: Number = Field(default=Decimal(22), description="m above datum; below it the pump runs dry and trips")
+    wear: NotNegative = Field(default=Decimal(0), description="share of the efficiency lost in a year")
+    age: NotNegative = Field(default=Decimal(0), description="years of wear when the plant starts")
+    speed: Share = Field(default=Decimal(1), description="share of its rated speed: a frequency converter's")
     on: Duration = Field(default=1_200_000, description="how long it runs, about")
     off: Duration = Field(default=300_000, description="how long it rests, about")
 
@@ -47,6 +54,7 @@ class PipeForm(Section):
     bore: Positive = Field(default=Decimal(150), description="mm, at the meter")
     outlet_level: Number = Field(default=Decimal(64), description="m above datum, where the water leaves")
     loss: Number = Field(default=Decimal(8), description="m of head at the pump's best flow, valves open")
+    pressure: NotNegative = Field(default=Decimal(0), description="kPa asked for behind the outlet: sprinklers, drip")
     demand: Share = Field(default=Decimal("0.8"), description="how far the field's valves are open on average")
 
 
@@ -58,6 +66,7 @@ class GridForm(Section):
     sag: Number = Field(default=Decimal("0.08"), description="V per A")
     frequency: Positive = Field(default=Decimal(50), description="Hz")
     standby: Positive = Field(default=Decimal("0.06"), description="kW of the pump house when the pump rests")
+    auxiliary: NotNegative = Field(default=Decimal(0), description="kW of other loads on the meter, on all the time")
 
 
 class PlantForm(Section):
@@ -69,6 +78,7 @@ class PlantForm(Section):
     tick: Annotated[int, DurationMs("50ms", "60s")] = Field(
         default=500, description="how often the meters' registers change"
     )
+    first_day: NotNegative = Field(default=Decimal(60), description="day of the year on which the plant starts")
     well: WellForm = Field(default_factory=WellForm)
     pump: PumpForm = Field(default_factory=PumpForm)
     pipe: PipeForm = Field(default_factory=PipeForm)
