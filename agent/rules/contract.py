@@ -1,7 +1,7 @@
 """What an intake's account shows the quality rules after each of its inputs, and what they answer. Pure data.
 
-The account calls `Rules.look` once for every dated round and every declaration that it takes in, in its own order, after
-it has booked. The same glances give the same judgements, whether or not the state went through its text in between.
+The account calls `Rules.look` once for every dated round and every declaration that it takes in, in its own order,
+after it has booked. The same glances give the same judgements, whether or not the state went through its text.
 """
 
 from __future__ import annotations
