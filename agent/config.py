@@ -12,14 +12,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
+from zoneinfo import ZoneInfo
 
-from agent.config_form import ConfigForm, DialInForm, LineForm, MeterForm
+from agent.config_form import ConfigForm, DialInForm, LineForm, ManualForm, MeterForm, StationForm
+from agent.config_intakes import KnownMeters, intakes_of
 from agent.decode import bundles
 from agent.dtu import Pattern
 from agent.form.fields import UplinkSection
 from agent.form.judge import accepted, judged
 from agent.form.nodes import Document, Node, Steps, is_name, read_file, read_text, shown
 from agent.form.problems import FormErrors, Problem
+from agent.intakes.settings import IntakeSettings
 from agent.profiles import Drivers, Library
 from agent.quantities import QUANTITIES
 from agent.settings import (
@@ -27,6 +30,7 @@ from agent.settings import (
     Config,
     DialInSettings,
     LineSettings,
+    ManualMeter,
     MeterSettings,
     Profile,
     SerialSettings,
@@ -51,6 +55,7 @@ __all__ = [
 
 PROFILES = "profiles"  # the site's own lie in this directory beside the configuration file
 UplinkModels = Mapping[str, type[UplinkSection]]
+NOT_READ = ("status", "volume_withdrawn", "volume_hour", "volume_day", "energy_pumping")  # on no meter's display
 _DEFAULT = SerialSettings()
 _MEDIA = ("port", "tcp", "dial_in")
 _TIMEOUT_S, _DIAL_IN_TIMEOUT_S = 1.0, 5.0  # a radio that slept, a cell that is full: seconds, not milliseconds
@@ -113,11 +118,14 @@ class _Loader:
         form = judged(self._document, (), ConfigForm)
         lines = self._lines()
         meters = self._meters(lines)
+        manual = self._manual()
+        intakes = self._intakes(meters, manual)
         uplinks = self._uplinks(uplink_settings)
         if form is None or self._document.problems or self._others:
             raise FormErrors([*self._document.problems, *self._others])
         assert lines.keys() == form.lines.keys(), "what is left out was complained about"
-        assert meters.keys() == form.meters.keys(), "what is left out was complained about"
+        assert {*meters, *manual} == form.meters.keys(), "what is left out was complained about"
+        assert intakes.keys() == form.intakes.keys(), "what is left out was complained about"
         return Config(
             station=Station(
                 id=form.station.id,
@@ -137,6 +145,8 @@ class _Loader:
             uplinks=MappingProxyType(uplinks),
             profiles=MappingProxyType({name: each for name, each in self._profiles.items() if each is not None}),
             text=self._document.text,
+            manual=MappingProxyType(manual),
+            intakes=MappingProxyType(intakes),
         )
 
     def _section(self, name: str) -> Mapping[str, Node]:
@@ -201,6 +211,8 @@ class _Loader:
         taken: dict[tuple[str, str, str], str] = {}
         for name, node in self._section("meters").items():
             path: Steps = ("meters", name)
+            if "manual" in node.entries():
+                continue
             self._check_line_name(path)
             profile = self._profile((*path, "profile"))
             if profile is None:
@@ -211,6 +223,31 @@ class _Loader:
             if form is not None and form.line in lines:
                 found[name] = _meter_settings(name, form, self._line_forms[form.line], profile)
         return found
+
+    def _manual(self) -> dict[str, ManualMeter]:
+        """The meters that people read."""
+        found = {}
+        for name, node in self._section("meters").items():
+            path: Steps = ("meters", name)
+            form = accepted(self._document, path, ManualForm) if "manual" in node.entries() else None
+            if form is None:
+                continue
+            for index, quantity in enumerate(form.manual):
+                if quantity in NOT_READ or quantity in form.manual[:index]:
+                    code = "manual-quantity" if quantity in NOT_READ else "named-twice"
+                    self._document.complain((*path, "manual", index), code, value=quantity)
+            found[name] = ManualMeter(name=name, quantities=tuple(form.manual), period_ms=form.period)
+        return found
+
+    def _intakes(self, meters: dict[str, MeterSettings], manual: dict[str, ManualMeter]) -> dict[str, IntakeSettings]:
+        station = accepted(self._document, ("station",), StationForm)
+        known = KnownMeters(
+            names=list(self._section("meters")),
+            quantities={name: each.quantities for name, each in (meters | manual).items()},
+            periods_ms={name: each.poll_ms for name, each in meters.items()}
+            | {name: each.period_ms for name, each in manual.items()},
+        )
+        return intakes_of(self._document, known, ZoneInfo("UTC" if station is None else station.timezone))
 
     def _check_line_name(self, path: Steps) -> None:
         names = list(self._section("lines"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import ip_address
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, Strict, field_validator
+from pydantic import Field, Strict, Tag, field_validator
 
 from agent.dtu import Pattern, PatternError, pattern_of
 from agent.form.fields import (
@@ -23,6 +23,8 @@ from agent.form.fields import (
     text_of,
 )
 from agent.form.nodes import shown
+from agent.form.variants import told_by
+from agent.intakes.form import IntakeForm
 from agent.profile_form import Parity, Quantity
 from agent.settings import TcpAddress
 
@@ -148,6 +150,19 @@ class MeterForm(Section):
     quantities: list[Quantity] | None = Field(default=None, min_length=1)
 
 
+class ManualForm(Section):
+    """One meter that people read."""
+
+    locale_name: ClassVar[str] = "manual-meter"
+    manual: list[Quantity] = Field(min_length=1)
+    period: Annotated[int, DurationMs("1h", "366d")] = Field(default="30d", validate_default=True)
+
+
+AnyMeterForm = Annotated[
+    Annotated[MeterForm, Tag("polled")] | Annotated[ManualForm, Tag("manual")], told_by("polled", manual="manual")
+]
+
+
 class ConfigForm(Section):
     """The whole file."""
 
@@ -156,5 +171,6 @@ class ConfigForm(Section):
     store: StoreForm = StoreForm()
     clock: ClockForm = ClockForm()
     lines: dict[Name, LineForm] = Field(min_length=1)
-    meters: dict[Name, MeterForm] = Field(min_length=1)
+    meters: dict[Name, AnyMeterForm] = Field(min_length=1)
+    intakes: dict[Name, IntakeForm] = Field(default_factory=dict)
     uplinks: dict[Name, Any] = Field(default_factory=dict)

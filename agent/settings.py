@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import time
+from types import MappingProxyType
 from typing import Any
 
 from agent.dtu import Pattern
 from agent.entries import Entry, Mark
+from agent.intakes.settings import IntakeSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,8 +162,20 @@ class MeterSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ManualMeter:
+    """A meter that hangs on no line: people read its `quantities`, normally every `period_ms`."""
+
+    name: str
+    quantities: tuple[str, ...]
+    period_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """A configuration that passed every check. `profiles` holds those that the meters name; `text` is the file."""
+    """A configuration that passed every check. `profiles` holds those that the meters name; `text` is the file.
+
+    `meters` are polled, `manual` are read by people; no name is in both, nor is an intake's.
+    """
 
     station: Station
     store: StoreSettings
@@ -171,6 +185,12 @@ class Config:
     uplinks: Mapping[str, Any]
     profiles: Mapping[str, Profile]
     text: str = field(repr=False)
+    manual: Mapping[str, ManualMeter] = field(default_factory=lambda: MappingProxyType({}))
+    intakes: Mapping[str, IntakeSettings] = field(default_factory=lambda: MappingProxyType({}))
+
+    def quantities(self, meter: str) -> tuple[str, ...]:
+        """What that meter tells, polled or read by hand. Raises KeyError when there is none of that name."""
+        return self.meters[meter].quantities if meter in self.meters else self.manual[meter].quantities
 
     def entries(self, meter: str) -> tuple[Entry, ...]:
         """The profile entries that are read from this meter."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import time
+from datetime import date, time
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
@@ -24,7 +24,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError, core_schema
 
-from agent.form.nodes import NOTHING, is_name, shown
+from agent.form.nodes import NOTHING, Bare, is_name, shown
 from agent.form.problems import near
 from agent.settings import TcpAddress
 
@@ -37,6 +37,7 @@ _SIZE_BYTES = {
 }  # fmt: skip
 _NUMBER = re.compile(r"-?[0-9]{1,30}(\.[0-9]{1,30})?([eE][-+]?[0-9]{1,2})?")
 _NAME_PATTERN = "^[a-z0-9-]{1,32}$"
+_ISO_DAY = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})")
 _CLOCK_TIME = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
 _HOST_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]{1,253}):([0-9]{1,5})")
 _LAST_PORT = 65535
@@ -219,6 +220,42 @@ class NumberKind(Kind):
         return {"anyOf": [{"type": "number"}, {"type": "string", "pattern": f"^{_NUMBER.pattern}$"}]}
 
 
+@dataclass(frozen=True)
+class Amount(NumberKind):
+    """An exact number from `low` to `high`."""
+
+    word: ClassVar[str] = "amount"
+
+    low: str
+    high: str
+
+    def read(self, value: object) -> Decimal:
+        """The number, digit for digit."""
+        amount = super().read(value)
+        if not Decimal(self.low) <= amount <= Decimal(self.high):
+            raise refusal("out-of-range", value=shown(value), low=self.low, high=self.high)
+        return amount
+
+
+class _Day(Kind):
+    """A calendar day; a bare one is as good as a quoted one, since nobody reads it in another way."""
+
+    word = "date"
+
+    def read(self, value: object) -> date:
+        text = value.text if isinstance(value, Bare) else text_of(value, "date")
+        match = _ISO_DAY.fullmatch(text)
+        if match is None:
+            raise refusal("date", value=shown(text))
+        try:
+            return date(int(match[1]), int(match[2]), int(match[3]))
+        except ValueError as error:
+            raise refusal("date", value=shown(text)) from error
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string", "format": "date"}
+
+
 class _ClockTime(Kind):
     word = "clock-time"
 
@@ -265,6 +302,7 @@ Whole = Annotated[int, Strict()]
 Switch = Annotated[bool, Strict()]
 Name = Annotated[str, _Name()]
 Number = Annotated[Decimal, NumberKind()]
+Day = Annotated[date, _Day()]
 ClockTime = Annotated[time, _ClockTime()]
 Timezone = Annotated[str, _Timezone()]
 HostPort = Annotated[TcpAddress, _HostPort()]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, TypeVar, get_args, get_origin
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -11,6 +11,7 @@ from pydantic_core import ErrorDetails
 from agent.form.fields import FROM_FILE
 from agent.form.nodes import Bare, Broken, Document, Nothing, Steps, shown
 from agent.form.problems import near
+from agent.form.variants import sections_in, untagged
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -55,16 +56,19 @@ def _complain(document: Document, base: Steps, details: ErrorDetails, model: typ
     """Notes one error of pydantic's under our code, at the node it means."""
     if isinstance(details["input"], Broken):
         return  # complained about when it was read
-    local = details["loc"]
-    on_key = bool(local) and local[-1] == "[key]"
+    tagged = details["loc"]
+    on_key = bool(tagged) and tagged[-1] == "[key]"
     if on_key:
-        local = local[:-1]
+        tagged = tagged[:-1]
+    local, _ = untagged(model, tagged)
     path = (*base, *local)
     code = _code(details)
+    if code != "missing":
+        path = path[: document.root.at(path)[1]]  # a section of which only the one key that matters is written
     arguments = _arguments(details, code)
     if code == "unknown-key":
         key = str(local[-1])
-        known = _keys(model, tuple(local[:-1]))
+        known = _keys(model, tagged[:-1])
         arguments = {"key": key, "allowed": " ".join(sorted(known)), **near(key, known)}
         on_key = True
     elif code == "missing":
@@ -82,7 +86,7 @@ def _code(details: ErrorDetails) -> str:
     if code in {"missing", "unknown-key"}:
         return code
     if isinstance(given, Bare):
-        return code if code in {"whole", "number", "switch"} else "bare"
+        return code if code in {"whole", "number", "switch", "date"} else "bare"
     if given is None or isinstance(given, Nothing):
         return "nothing"
     return "quote" if code == "text" and not isinstance(given, dict | list) else code
@@ -107,19 +111,9 @@ def _arguments(details: ErrorDetails, code: str) -> dict[str, str]:
     return arguments
 
 
-def _keys(model: type[BaseModel], path: Steps) -> list[str]:
-    """The keys of the section at `path` below `model`."""
-    annotation: Any = model
-    for part in path:
-        section = section_of(annotation)
-        if section is None:
-            return []
-        if get_origin(annotation) in {dict, list}:  # `part` is a name or an index
-            annotation = section
-        else:
-            fields = {field.alias or name: field for name, field in section.model_fields.items()}
-            annotation = fields[str(part)].annotation if str(part) in fields else None
-    section = section_of(annotation)
+def _keys(model: type[BaseModel], place: Steps) -> list[str]:
+    """The keys of the section to which an error's place leads from `model`."""
+    section = section_of(untagged(model, place)[1])
     return keys_of(section) if section is not None else []
 
 
@@ -129,7 +123,5 @@ def keys_of(model: type[BaseModel]) -> list[str]:
 
 
 def section_of(annotation: Any) -> type[BaseModel] | None:
-    """The section inside an annotation (`X | None`, `dict[str, X]`, `list[X]` …); None where there is none."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next((found for part in get_args(annotation) if (found := section_of(part)) is not None), None)
+    """The first section inside an annotation (`X | None`, `dict[str, X]`, `list[X]` …); None where there is none."""
+    return next(sections_in(annotation), None)

@@ -13,8 +13,9 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from agent.form.fields import DurationMs, Kind, SizeBytes, duration_text, size_text
+from agent.form.fields import Amount, DurationMs, Kind, SizeBytes, duration_text, size_text
 from agent.form.judge import section_of
+from agent.form.variants import sections_in
 from agent.messages import Messages
 
 SCHEMA = "https://json-schema.org/draft/2020-12/schema"
@@ -33,10 +34,10 @@ def sections_of(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
     """The sections below `model`, each once, in the order of the keys."""
     seen: dict[type[BaseModel], None] = {}
     for field in model.model_fields.values():
-        section = section_of(field.annotation)
-        if section is not None and section not in seen:
-            seen[section] = None
-            seen.update(dict.fromkeys(sections_of(section)))
+        for section in sections_in(field.annotation):
+            if section not in seen:
+                seen[section] = None
+                seen.update(dict.fromkeys(sections_of(section)))
     yield from seen
 
 
@@ -100,7 +101,7 @@ def _kind_text(annotation: Any, metadata: Sequence[Any], messages: Messages) -> 
     arguments: dict[str, str] = {}
     if kind is not None:
         word = kind.word
-        arguments = {"low": kind.low, "high": kind.high} if isinstance(kind, DurationMs | SizeBytes) else {}
+        arguments = {"low": kind.low, "high": kind.high} if isinstance(kind, Amount | DurationMs | SizeBytes) else {}
     elif section_of(annotation) is not None:
         word = "sections" if origin is dict else "list" if origin is list else "section"
     elif origin is list:

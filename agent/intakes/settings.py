@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, tzinfo
 from decimal import Decimal
 from enum import StrEnum
@@ -176,9 +176,10 @@ class RuleSettings:
 class IntakeSettings:
     """An intake: what permits and platforms know. Its water is the sum of `water`, or comes from `energy`.
 
-    With both, `water` counts and `energy` is the cross-check. `season` are (month, day) pairs, first and last day of
-    the irrigation season, None: all year. `periods_ms` is the poll period of each meter it listens to. `water_zone` is
-    the groundwater zone it lies in: `normal`, `overdraft`, `restricted` or `banned` (metering archive, `zone`).
+    With both, `water` counts and `energy` is the cross-check; `check_meters` are flow meters that only check.
+    `season` are (month, day) pairs, first and last day of the irrigation season, None: all year. `periods_ms` is the
+    poll period of each meter it listens to. `water_zone` is the groundwater zone it lies in: `normal`, `overdraft`,
+    `restricted` or `banned` (metering archive, `zone`).
     """
 
     name: str
@@ -196,6 +197,7 @@ class IntakeSettings:
     season: tuple[tuple[int, int], tuple[int, int]] | None = None
     water: tuple[WaterSource, ...] = ()
     energy: EnergySource | None = None
+    check_meters: tuple[WaterSource, ...] = ()
     heads: tuple[Channel, ...] = ()
     rules: Mapping[str, RuleSettings] = field(default_factory=lambda: MappingProxyType({}))
     periods_ms: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
@@ -216,8 +218,12 @@ class IntakeSettings:
                 if each is not None
             ]
             channels += [pump.running for pump in self.energy.pumps if pump.running is not None]
-        names = {source.meter for source in self.water} | {channel.meter for channel in channels}
+        names = {each.meter for each in (*self.water, *self.check_meters)} | {each.meter for each in channels}
         return frozenset(names | ({self.energy.meter} if self.energy is not None else set()))
+
+    def hearing(self, periods_ms: Mapping[str, int]) -> IntakeSettings:
+        """The same with the poll periods of its meters, ms."""
+        return replace(self, periods_ms=MappingProxyType(dict(periods_ms)))
 
     def use_on(self, day: date) -> Use:
         """Its declared status on a local day; in use where nothing was declared."""

@@ -142,7 +142,7 @@ def test_a_meter_may_read_a_part_of_its_profile_in_the_profiles_order(tmp_path: 
         ("{id: pumphouse-12}", "{id: a, day_start: 24:00}", (1, "station.day_start", "bare")),
         ("{id: pumphouse-12}", '{id: a, day_start: "8"}', (1, "station.day_start", "clock-time")),
         ("{id: pumphouse-12}", "{id: 12}", (1, "station.id", "name")),
-        ("station:", "intakes: {}\nstation:", (1, "intakes", "unknown-key")),
+        ("station:", "intake: {}\nstation:", (1, "intake", "unknown-key")),
         ("station:", "clock: {trust: gps}\nstation:", (1, "clock.trust", "choice")),
         ("station:", "store: {keep: 30m}\nstation:", (1, "store.keep", "out-of-range")),
         ("station:", "store: {max_size: 4 GB}\nstation:", (1, "store.max_size", "size")),

@@ -1,0 +1,272 @@
+"""The `intakes:` of a configuration: what only shows in company is checked, and what stands becomes settings.
+
+The checks look at the file itself, section by section, so that a mistake in one hides none in another. What is inside
+one section is judged by the models of `intakes.form`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import tzinfo
+from decimal import Decimal
+from itertools import pairwise
+from typing import NamedTuple, TypeVar, get_args
+
+from pydantic import BaseModel
+
+from agent.form.judge import accepted
+from agent.form.nodes import Document, Node, Steps, is_name, shown
+from agent.intakes.form import ConvertedForm, IntakeForm, PermitForm, RangeForm, StatusForm, Total
+from agent.intakes.making import settings_of
+from agent.intakes.settings import IntakeSettings
+from agent.quantities import QUANTITIES
+
+_PLANS = (0, 4, 12)  # none, quarters, months
+_SENSORS = {
+    "depth": ("depth_to_water",),
+    "pressure": ("pressure",),
+    "frequency": ("frequency",),
+    "power": ("power",),
+    "running": ("power", "flow_rate", "current_a"),
+    "heads": ("level", "depth_to_water"),
+}
+_WAYS = ("water", "check")
+Form = TypeVar("Form", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownMeters:
+    """The meters of the file: all their names, and of those that stand what they tell and how often, ms."""
+
+    names: Sequence[str]
+    quantities: Mapping[str, Sequence[str]]
+    periods_ms: Mapping[str, int]
+
+
+class _Reference(NamedTuple):
+    """A place that names a meter's quantity; `allowed` are the quantities that have a meaning there."""
+
+    path: Steps
+    meter: str
+    quantity: str
+    allowed: Sequence[str]
+    at_quantity: Steps
+
+
+@dataclass(slots=True)
+class _Taken:
+    """What only one intake can have: codes, and the totals that count."""
+
+    codes: dict[str, str] = field(default_factory=dict)
+    totals: dict[tuple[str, str], str] = field(default_factory=dict)
+
+
+def intakes_of(document: Document, meters: KnownMeters, zone: tzinfo) -> dict[str, IntakeSettings]:
+    """The intakes that stand, after noting what is wrong with them in company."""
+    section = document.root.entries().get("intakes")
+    found: dict[str, IntakeSettings] = {}
+    taken = _Taken()
+    for name, node in ({} if section is None else section.entries()).items():
+        path: Steps = ("intakes", name)
+        if name in meters.names:
+            document.complain_key(path, "intake-is-meter", value=name)
+        _check_code(document, path, node, taken)
+        for reference in _references(path, node):
+            _check_reference(document, reference, meters)
+        _check_totals(document, path, node, taken)
+        _check_permit(document, path)
+        _check_range(document, path)
+        _check_status(document, path)
+        _check_ways(document, path, node)
+        for way in _WAYS:
+            _check_electricity(document, (*path, way))
+        form = accepted(document, path, IntakeForm)
+        if form is not None:
+            found[name] = settings_of(name, form, zone=zone, periods_ms=meters.periods_ms)
+    return found
+
+
+def _part(document: Document, path: Steps, form: type[Form]) -> Form | None:
+    """The section at `path` where there is one that stands by itself."""
+    _, depth = document.root.at(path)
+    return accepted(document, path, form) if depth == len(path) else None
+
+
+def _text(node: Node | None) -> str:
+    return node.value if node is not None and isinstance(node.value, str) else ""
+
+
+def _check_code(document: Document, path: Steps, node: Node, taken: _Taken) -> None:
+    code = _text(node.entries().get("code"))
+    other = taken.codes.setdefault(code, str(path[-1])) if code else path[-1]
+    if other != path[-1]:
+        document.complain((*path, "code"), "code-taken", value=shown(code), other=str(other))
+
+
+def _references(path: Steps, node: Node) -> Iterator[_Reference]:
+    """Every meter that an intake names."""
+    for way in _WAYS:
+        section = node.entries().get(way)
+        if section is not None:
+            yield from _totals((*path, way), section)
+            yield from _channels((*path, way), section, ("depth", "pressure", "frequency", "power", "running"))
+            pumps = section.entries().get("pumps")
+            for name, pump in ({} if pumps is None else pumps.entries()).items():
+                yield from _channels((*path, way, "pumps", name), pump, ("running",))
+    for index, head in enumerate(node.items("heads")):
+        yield from _channel((*path, "heads", index), head, _SENSORS["heads"])
+
+
+def _totals(path: Steps, section: Node) -> Iterator[_Reference]:
+    """The meters whose totals an intake's water is made from."""
+    keys = section.entries()
+    if "electricity" in keys:
+        named = _text(keys["electricity"])
+        yield _Reference((*path, "electricity"), named, "energy_import", (), (*path, "electricity"))
+        return
+    places: list[tuple[Steps, Node]] = [
+        ((*path, "meters", at), each) for at, each in enumerate(section.items("meters"))
+    ]
+    for place, each in places or [(path, section)]:
+        if not isinstance(each.value, dict):
+            yield _Reference(place, _text(each), "volume_forward", (), place)
+        elif "meter" in each.entries():
+            told = _text(each.entries().get("quantity"))
+            told = told if told in get_args(Total) else "volume_forward"  # else its own model complains
+            at_quantity = (*place, "quantity" if "quantity" in each.entries() else "meter")
+            yield _Reference((*place, "meter"), _text(each.entries()["meter"]), told, (), at_quantity)
+
+
+def _channels(path: Steps, section: Node, keys: Sequence[str]) -> Iterator[_Reference]:
+    for key in keys:
+        if key in section.entries():
+            yield from _channel((*path, key), section.entries()[key], _SENSORS[key])
+
+
+def _channel(path: Steps, node: Node, allowed: Sequence[str]) -> Iterator[_Reference]:
+    meter, slash, quantity = _text(node).partition("/")
+    if slash:  # else its own model complains
+        yield _Reference(path, meter, quantity, allowed, path)
+
+
+def _check_reference(document: Document, named: _Reference, meters: KnownMeters) -> None:
+    if not is_name(named.meter) or named.quantity not in QUANTITIES:
+        return  # its own model complains
+    if named.meter not in meters.names:
+        document.complain_reference(named.path, "meter", meters.names)
+    elif named.allowed and named.quantity not in named.allowed:
+        arguments = {"value": named.quantity, "allowed": " ".join(named.allowed)}
+        document.complain(named.at_quantity, "channel-quantity", **arguments)
+    elif named.quantity not in meters.quantities.get(named.meter, (named.quantity,)):
+        known = " ".join(meters.quantities[named.meter])
+        document.complain(named.at_quantity, "meter-without", value=named.quantity, meter=named.meter, allowed=known)
+
+
+def _check_totals(document: Document, path: Steps, node: Node, taken: _Taken) -> None:
+    """A total counts in one intake, and there once; what checks is another meter than what counts."""
+    counting: set[str] = set()
+    for way in _WAYS:
+        section = node.entries().get(way)
+        for each in () if section is None else _totals((*path, way), section):
+            if way == "water":
+                other = taken.totals.setdefault((each.meter, each.quantity), str(path[-1]))
+                if other != path[-1] or each.meter in counting:
+                    document.complain(each.path, "total-taken", value=each.meter, other=other)
+                counting.add(each.meter)
+            elif each.meter in counting:
+                document.complain(each.path, "check-same", value=each.meter)
+
+
+def _check_permit(document: Document, path: Steps) -> None:
+    place = (*path, "permit")
+    permit = _part(document, place, PermitForm)
+    if permit is None:
+        return
+    if len(permit.plan_m3) not in _PLANS:
+        document.complain((*place, "plan_m3"), "plan-parts", value=str(len(permit.plan_m3)))
+    if permit.valid_from is not None and permit.valid_until is not None and permit.valid_until < permit.valid_from:
+        first, last = permit.valid_from.isoformat(), permit.valid_until.isoformat()
+        document.complain((*place, "valid_until"), "ends-before", value=last, limit=first)
+
+
+def _check_range(document: Document, path: Steps) -> None:
+    """Starting flow, Q1, Q3 and Q4 grow in this order; Q4 by its rule where it is not written."""
+    place = (*path, "range")
+    flows = _part(document, place, RangeForm)
+    if flows is None:
+        return
+    written = [
+        (key, value)
+        for key in ("start_m3h", "q1_m3h", "q3_m3h", "q4_m3h")
+        if (value := getattr(flows, key)) is not None
+    ]
+    for (lower, low), (key, value) in pairwise(written):
+        if value < low:
+            document.complain((*place, key), "below", value=str(value), limit=str(low), key=lower)
+
+
+def _check_status(document: Document, path: Steps) -> None:
+    """Changes come in the order of their days; only the first may have none."""
+    node, depth = document.root.at((*path, "status"))
+    if depth <= len(path) or not isinstance(node.value, list):
+        return
+    before = None
+    for index in range(len(node.value)):
+        place = (*path, "status", index)
+        change = _part(document, place, StatusForm)
+        if change is None:
+            return
+        if change.since is None and index > 0:
+            document.complain(place, "missing", key="since")
+        elif change.since is not None and before is not None and change.since <= before:
+            document.complain((*place, "since"), "not-after", value=str(change.since), limit=str(before))
+        before = change.since or before
+
+
+def _check_ways(document: Document, path: Steps, node: Node) -> None:
+    ways = [node.entries().get(way) for way in _WAYS]
+    if all(way is not None and "electricity" in way.entries() for way in ways):
+        document.complain((*path, "check", "electricity"), "check-electricity")
+
+
+def _check_electricity(document: Document, path: Steps) -> None:
+    """Every kilowatt has a pump, every pump a coefficient, and no load but the pump looks like pumping."""
+    node, depth = document.root.at(path)
+    if depth < len(path) or "electricity" not in node.entries():
+        return
+    keys = node.entries()
+    if "pumps" in keys:
+        for key in ("coefficient", "running_kw", "running", "rated_m3h"):
+            if key in keys:
+                document.complain_key((*path, key), "pumps-and", key=key)
+        pumps = keys["pumps"].entries()
+        for name, pump in pumps.items():
+            if len(pumps) > 1 and isinstance(pump.value, dict) and "running" not in pump.entries():
+                document.complain((*path, "pumps", name), "pump-running")
+    elif "coefficient" not in keys:
+        document.complain(path, "coefficient-or-pumps")
+    form = _part(document, path, ConvertedForm)
+    if form is not None:
+        _check_powers(document, path, form)
+
+
+def _check_powers(document: Document, path: Steps, form: ConvertedForm) -> None:
+    threshold = form.pump_on_fraction * form.rated_kw
+    for key, value in (("standby_kw", form.standby_kw), ("aux_kw", form.aux_kw)):
+        limit = threshold if key == "standby_kw" else form.rated_kw
+        if value is not None and value >= limit:
+            document.complain((*path, key), "load-high", value=str(value), limit=f"{limit.normalize():f}")
+    most = form.rated_kw * Decimal(2)
+    for pump_path, running_kw in _running(path, form):
+        if not 0 < running_kw <= most:
+            document.complain(
+                pump_path, "out-of-range", value=str(running_kw), low="0.01", high=f"{most.normalize():f}"
+            )
+
+
+def _running(path: Steps, form: ConvertedForm) -> Iterator[tuple[Steps, Decimal]]:
+    if form.running_kw is not None:
+        yield (*path, "running_kw"), form.running_kw
+    for name, pump in (form.pumps or {}).items():
+        yield (*path, "pumps", name, "running_kw"), pump.running_kw

@@ -1,0 +1,144 @@
+"""From an intake's judged section to its settings, with what the sheets say where the file is silent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import tzinfo
+from decimal import Decimal
+from types import MappingProxyType
+
+from agent.intakes.form import (
+    CertificateForm,
+    ConvertedForm,
+    IntakeForm,
+    MeteredForm,
+    PermitForm,
+    RangeForm,
+    SeveralForm,
+)
+from agent.intakes.settings import (
+    Certificate,
+    EnergySource,
+    IntakeSettings,
+    Obligation,
+    Permit,
+    Pipe,
+    PumpSource,
+    Range,
+    RuleSettings,
+    SourceType,
+    StatusChange,
+    Use,
+    WaterSource,
+)
+
+_OVERLOAD_FLOW = Decimal("1.25")  # Q4 = 1.25·Q3, GB/T 778.1-2018 (metering guideline sheet §3)
+_ONLY_PUMP = "pump"
+_MS = Decimal(1000)
+
+
+def settings_of(name: str, form: IntakeForm, *, zone: tzinfo, periods_ms: Mapping[str, int]) -> IntakeSettings:
+    """The settings of the intake `name`; `periods_ms` are those of all meters."""
+    water, check = form.water, form.check
+    energy = next((each for each in (water, check) if isinstance(each, ConvertedForm)), None)
+    settings = IntakeSettings(
+        name=name,
+        code=form.code,
+        title=form.name or name,
+        zone=zone,
+        source=SourceType(form.source),
+        aquifer=form.aquifer or "",
+        water_zone=form.water_zone,
+        permit=None if form.permit is None else _permit(form.permit),
+        statuses=tuple(StatusChange(use=Use(each.use), since=each.since) for each in form.status),
+        obligation=Obligation(category=form.category, area_mu=form.area_mu, **form.online.model_dump()),
+        range=_range(form.range),
+        pipe=Pipe(**form.pipe.model_dump(exclude={"material"}), material=form.pipe.material or ""),
+        season=form.season,
+        water=_sources(water),
+        energy=None if energy is None else _energy(energy),
+        check_meters=_sources(check),
+        heads=tuple(form.heads),
+        rules=MappingProxyType({
+            rule: RuleSettings(
+                **each.model_dump(exclude={"hold_off"}),
+                hold_off_s=None if each.hold_off is None else each.hold_off / _MS,
+            )
+            for rule, each in form.rules.items()
+        }),
+    )  # fmt: skip
+    return settings.hearing({meter: periods_ms[meter] for meter in sorted(settings.meters) if meter in periods_ms})
+
+
+def _permit(form: PermitForm) -> Permit:
+    plain = form.model_dump(exclude={"holder", "plan_m3"})
+    return Permit(**plain, holder=form.holder or "", plan_m3=tuple(form.plan_m3))
+
+
+def _range(form: RangeForm) -> Range:
+    told = Range(**form.model_dump())
+    if told.q4_m3h is None and told.q3_m3h is not None:
+        return Range(**form.model_dump(exclude={"q4_m3h"}), q4_m3h=told.q3_m3h * _OVERLOAD_FLOW)
+    return told
+
+
+def _certificate(form: CertificateForm | None) -> Certificate | None:
+    if form is None:
+        return None
+    return Certificate(number=form.number or "", issued=form.issued, valid_until=form.valid_until)
+
+
+def _sources(form: MeteredForm | SeveralForm | ConvertedForm | None) -> tuple[WaterSource, ...]:
+    match form:
+        case MeteredForm():
+            return (_source(form),)
+        case SeveralForm():
+            return tuple(_source(each) for each in form.meters)
+        case _:
+            return ()
+
+
+def _source(form: MeteredForm) -> WaterSource:
+    plain = form.model_dump(exclude={"serial", "certificate"})
+    return WaterSource(**plain, serial=form.serial or "", certificate=_certificate(form.certificate))
+
+
+def _energy(form: ConvertedForm) -> EnergySource:
+    pump = {"coefficient", "running_kw", "running", "rated_m3h", "pumps"}
+    sensors = {"depth", "pressure", "frequency", "power"}
+    return EnergySource(
+        **form.model_dump(exclude=pump | sensors | {"electricity", "ct", "pt", "serial", "certificate"}),
+        depth=form.depth,
+        pressure=form.pressure,
+        frequency=form.frequency,
+        power=form.power,
+        meter=form.electricity,
+        pumps=_pumps(form),
+        ct_ratio=form.ct,
+        pt_ratio=form.pt,
+        serial=form.serial or "",
+        certificate=_certificate(form.certificate),
+    )
+
+
+def _pumps(form: ConvertedForm) -> tuple[PumpSource, ...]:
+    """Its pumps; the only one runs at rated power where nothing else is written."""
+    if form.pumps is None:
+        only = PumpSource(
+            id=_ONLY_PUMP,
+            coefficients=form.coefficient or (),
+            running_kw=form.rated_kw if form.running_kw is None else form.running_kw,
+            running=form.running,
+            rated_m3h=form.rated_m3h,
+        )
+        return (only,)
+    return tuple(
+        PumpSource(
+            id=name,
+            coefficients=each.coefficient,
+            running_kw=each.running_kw,
+            running=each.running,
+            rated_m3h=each.rated_m3h,
+        )
+        for name, each in form.pumps.items()
+    )
