@@ -121,11 +121,14 @@ class Timeline:
 class Ledger:
     """The coefficients of one pump in one delivery mode, all versions. Immutable."""
 
-    def __init__(self, records: Iterable[Coefficient], *, zone: tzinfo) -> None:
-        """`zone` says when days begin. Raises: OutOfDomain when versions do not rise one by one or modes differ."""
+    def __init__(self, records: Iterable[Coefficient], *, zone: tzinfo, has_gaps: bool = False) -> None:
+        """`zone` says when days begin; `has_gaps`: versions may be missing, since they do not count yet.
+
+        Raises: OutOfDomain when versions do not rise (one by one) or modes differ.
+        """
         self.records = tuple(records)
         self.zone = zone
-        _judge(self.records)
+        _judge(self.records, has_gaps=has_gaps)
         self.timeline = Timeline(map(self._force, self.records), zone=zone)
 
     def appended(self, record: Coefficient) -> Ledger:
@@ -165,10 +168,11 @@ def _is_empty(force: Force) -> bool:
     return force.begin_ms is not None and force.end_ms is not None and force.end_ms <= force.begin_ms
 
 
-def _judge(records: Sequence[Coefficient]) -> None:
+def _judge(records: Sequence[Coefficient], *, has_gaps: bool) -> None:
     last: dict[str, int] = {}
     for record in records:
-        if record.version != last.get(record.id, record.version - 1) + 1:
+        next_version = last.get(record.id, record.version - 1) + 1
+        if record.version < next_version or (record.version > next_version and not has_gaps):
             raise OutOfDomain("version", record.name, f"the next one after {record.id}@{last[record.id]}")
         last[record.id] = record.version
     if len({record.delivery_mode for record in records}) > 1:

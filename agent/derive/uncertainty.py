@@ -7,7 +7,7 @@ do not average out over the intervals they serve, and those of a reference flow 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -105,45 +105,116 @@ def uncertainty_m3(shares: Iterable[Share]) -> Decimal:
     return tally.uncertainty_m3()
 
 
-class Tally:
-    """Adds up shares and knows the uncertainty of their sum, in memory that does not grow with their number."""
+Groups = Mapping[str, Mapping[str, Decimal]]
+"""The sums of a tally by group and name; `steps` alone are no sums but the largest of each meter."""
 
-    def __init__(self) -> None:
-        self.volume_m3 = ZERO
-        self.energy_kwh = ZERO
-        self._own: dict[str, Decimal] = defaultdict(Decimal)  # by coefficient: V·√(u_tc² − u_reference²)
-        self._drift: dict[str, Decimal] = defaultdict(Decimal)  # by coefficient: V·drift
-        self._model: dict[str, Decimal] = defaultdict(Decimal)  # by coefficient: V·u_model
-        self._shared: dict[str, Decimal] = defaultdict(Decimal)  # by reference: V·u_reference
-        self._meter: dict[str, Decimal] = defaultdict(Decimal)  # by meter: V·class
-        self._ct: dict[str, Decimal] = defaultdict(Decimal)  # by meter: V·CT class
-        self._read: dict[str, tuple[Decimal, Decimal, Decimal]] = {}  # by meter: V, E, step
+_ABSOLUTE = ("own", "drift", "model", "shared", "meter", "ct")
+_SUMS = (*_ABSOLUTE, "volumes", "energies", "metered", "used")
+_STEPS = "steps"
+_TALLY_STEP = Decimal("1e-9")
+
+
+class Tally:
+    """Adds up shares and knows the uncertainty of their sum, in memory that does not grow with their number.
+
+    Its sums are linear in the shares, so that what lies between two tallies of one account is their difference. By
+    coefficient: `own` V·√(u_tc² − u_reference²), `drift`, `model`, `volumes`, `energies`; by reference: `shared`; by
+    meter: `meter` V·class, `ct`, `metered` V, `used` E, `steps` the resolution.
+    """
+
+    def __init__(self, groups: Groups | None = None) -> None:
+        """Goes on from the sums of another one."""
+        given = groups or {}
+        self._sums = {group: defaultdict(Decimal, given.get(group, {})) for group in (*_SUMS, _STEPS)}
+
+    @property
+    def groups(self) -> dict[str, dict[str, Decimal]]:
+        """Its sums, without those that are 0."""
+        found = {group: {name: value for name, value in sums.items() if value} for group, sums in self._sums.items()}
+        return {group: sums for group, sums in found.items() if sums}
+
+    @property
+    @exact
+    def volume_m3(self) -> Decimal:
+        """The sum of the volumes."""
+        return sum(self._sums["volumes"].values(), ZERO)
+
+    @property
+    @exact
+    def energy_kwh(self) -> Decimal:
+        """The sum of the energies."""
+        return sum(self._sums["energies"].values(), ZERO)
 
     @exact
     def add(self, share: Share) -> None:
         """Takes a share in."""
-        volume, name = share.volume_m3, share.coefficient
+        volume, name, sums = share.volume_m3, share.coefficient, self._sums
         terms = terms_of(share)
         own = share.u_tc * share.u_tc - share.u_reference * share.u_reference
-        self.volume_m3 += volume
-        self.energy_kwh += share.energy_kwh
-        self._own[name] += volume * max(ZERO, own).sqrt()
-        self._drift[name] += volume * terms.drift
-        self._model[name] += volume * terms.model
-        self._shared[share.reference or name] += volume * share.u_reference
-        self._meter[share.meter] += volume * terms.meter
-        self._ct[share.meter] += volume * terms.ct
-        before = self._read.get(share.meter, (ZERO, ZERO, ZERO))
-        step = max(before[2], resolution_kwh(share.step_kwh))
-        self._read[share.meter] = (before[0] + volume, before[1] + share.energy_kwh, step)
+        sums["volumes"][name] += volume
+        sums["energies"][name] += share.energy_kwh
+        sums["own"][name] += volume * max(ZERO, own).sqrt()
+        sums["drift"][name] += volume * terms.drift
+        sums["model"][name] += volume * terms.model
+        sums["shared"][share.reference or name] += volume * share.u_reference
+        sums["meter"][share.meter] += volume * terms.meter
+        sums["ct"][share.meter] += volume * terms.ct
+        sums["metered"][share.meter] += volume
+        sums["used"][share.meter] += share.energy_kwh
+        steps = sums[_STEPS]
+        steps[share.meter] = max(steps[share.meter], resolution_kwh(share.step_kwh))
 
     @exact
     def uncertainty_m3(self) -> Decimal:
         """The uncertainty of the sum, m³. The register's steps count once per meter: only its two ends were read."""
-        absolute = [
-            value
-            for group in (self._own, self._drift, self._model, self._shared, self._meter, self._ct)
-            for value in group.values()
+        sums = self._sums
+        absolute = [value for group in _ABSOLUTE for value in sums[group].values()]
+        absolute += [
+            sums["metered"][meter] / energy * sums[_STEPS][meter] for meter, energy in sums["used"].items() if energy
         ]
-        absolute += [volume / energy * step for volume, energy, step in self._read.values() if energy]
         return sum((value * value for value in absolute), ZERO).sqrt()
+
+
+@exact
+def plus(groups: Groups, shares: Iterable[Share]) -> Groups:
+    """The sums with these shares, to a billionth."""
+    tally = Tally(groups)
+    for share in shares:
+        tally.add(share)
+    return _rounded(tally.groups)
+
+
+@exact
+def between(before: Groups, after: Groups, part: Decimal) -> Groups:
+    """The sums of a tally at that part (0…1) of the way from one state of it to a later one, to a billionth."""
+    return _rounded(_combined(before, after, lambda old, new: old + (new - old) * part))
+
+
+@exact
+def gained(before: Groups, after: Groups) -> Groups:
+    """The sums of what was added between two states of one tally."""
+    return _combined(before, after, lambda old, new: new - old)
+
+
+@exact
+def together(tallies: Iterable[Groups]) -> Groups:
+    """The sums of several tallies."""
+    total: Groups = {}
+    for groups in tallies:
+        total = _combined(total, groups, lambda old, new: old + new)
+    return total
+
+
+def _combined(before: Groups, after: Groups, combine: Callable[[Decimal, Decimal], Decimal]) -> Groups:
+    found: dict[str, dict[str, Decimal]] = {}
+    for group in (*_SUMS, _STEPS):
+        old, new = before.get(group, {}), after.get(group, {})
+        how = max if group == _STEPS else combine
+        found[group] = {name: how(old.get(name, ZERO), new.get(name, ZERO)) for name in {**old, **new}}
+    return {group: sums for group, sums in found.items() if sums}
+
+
+def _rounded(groups: Groups) -> Groups:
+    return {
+        group: {name: value.quantize(_TALLY_STEP) for name, value in sums.items()} for group, sums in groups.items()
+    }
