@@ -12,8 +12,14 @@ from agent.store.dates import Boot, Dates, Era
 from agent.store.queues import Statement
 
 _SAME_MS = 50  # two offsets nearer than this differ by rounding and slewing, not by a step
-_BOOT = "INSERT INTO boot (first, boot_id) VALUES (?, ?)"
-_ERA = "INSERT INTO era (first, boot_id, offset_ms, source, set_boot_ms) VALUES (?, ?, ?, ?, ?)"
+_BOOT = (  # a number that a seal covers is not given again, even where salvage lost its row
+    "INSERT INTO boot SELECT 1 + max(ifnull((SELECT max(id) FROM boot), 0), ifnull((SELECT max(boot) FROM seal), 0)),"
+    " ?, ?"
+)
+_ERA = (
+    "INSERT INTO era SELECT 1 + max(ifnull((SELECT max(id) FROM era), 0), ifnull((SELECT max(era) FROM seal), 0)),"
+    " ?, ?, ?, ?, ?"
+)
 
 
 class Calendar:

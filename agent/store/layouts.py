@@ -16,18 +16,20 @@ class Layouts:
 
     def __init__(self) -> None:
         self._numbers: dict[Layout, int] = {}
+        self._last = 0
 
     def load(self, connection: sqlite3.Connection) -> dict[int, Layout]:
         """Takes up what a file that was just opened knows, and gives it by number."""
         known = read(connection)
         self._numbers = {layout: number for number, layout in known.items()}
+        (self._last,) = connection.execute("SELECT ifnull(max(layout), 0) FROM seal").fetchone()  # lost ones too
         return known
 
     def number(self, layout: Layout, statements: list[Statement]) -> int:
         """The number of a layout; a new one adds its row to `statements`."""
         number = self._numbers.get(layout)
         if number is None:
-            number = self._numbers[layout] = max(self._numbers.values(), default=0) + 1
+            number = self._numbers[layout] = max(self._last, *self._numbers.values(), 0) + 1
             statements.append((_WRITE, (number, *layout_row(layout))))
         return number
 

@@ -17,6 +17,9 @@ from agent.intakes.outcome import Declared
 from agent.store.queues import Statement
 
 COLUMNS = "id, kind, subject, at_ms, body, who, round, boot, ms"
+_LAST = (  # those that salvage lost too
+    "SELECT max(ifnull((SELECT max(id) FROM ledger), 0), ifnull((SELECT max(ledger) FROM seal), 0))"
+)
 _WRITE = "INSERT OR REPLACE INTO ledger VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 LedgerWrite = tuple[int, str, str, int | None, str, str, int, str, int]
@@ -36,9 +39,9 @@ class Ledger:
 
     def load(self, connection: sqlite3.Connection) -> None:
         """Goes on behind the rows of a file that was just opened."""
-        (last,) = connection.execute("SELECT max(id) FROM ledger").fetchone()
+        (last,) = connection.execute(_LAST).fetchone()
         with self._lock:
-            self._last = max(self._last, last or 0)
+            self._last = max(self._last, last)
 
     def add(self, kind: str, subject: str, at_ms: int | None, body: Mapping[str, Any], who: str) -> int:
         """Adds a row that counts from `at_ms` (UTC ms; None: for no time) and gives its number.

@@ -1,6 +1,7 @@
 """Which rows go, and when: by age, by the size of the file, at the disk floor.
 
-Strategy: rows go in blocks, inside a transaction that inserts, so that deleting never needs room of its own. Rows that
+Strategy: rows go in blocks, inside a transaction that inserts, so that deleting never needs room of its own. What a
+frozen report or an event rests on never goes. Rows that
 every platform has accepted go by age or size; rows that one still waits for go only when the disk is at its floor and
 the file has no free pages left to write into, oldest first, and are counted in a Fault. At the floor the file thus
 stops growing but is not emptied: free pages are used again, whoever else fills the disk. What was deleted is remembered
@@ -16,7 +17,7 @@ from pathlib import Path
 
 from agent.clock import Clock
 from agent.model import Ranges
-from agent.store import cursors
+from agent.store import cursors, proofs
 from agent.store.database import PAGE_BYTES
 from agent.store.dates import Dates
 from agent.store.reserve import Reserve
@@ -50,17 +51,24 @@ class Retention:
         self.floor_bytes = free_bytes
         self._aged_s = clock.monotonic() - _AGE_EVERY_S
         self.deleted: Ranges = ()
+        self.kept: Ranges = ()  # never deleted, whatever the disk says
         self.evicted = 0
 
     def load(self, connection: sqlite3.Connection) -> None:
         """Takes up what was deleted from a file that was just opened."""
         meta = dict(connection.execute("SELECT name, value FROM meta"))
         self.deleted = cursors.loads(meta.get("deleted", "[]"))
+        kept = connection.execute("SELECT first, last FROM keep").fetchall()
+        self.kept = cursors.union(self.kept, tuple(kept))
         self.evicted = int(meta.get("evicted", "0"))
 
     def is_at_floor(self) -> bool:
         """Whether the file must not grow: less is free than shall stay free, or the disk was full and nearly is."""
         return self.reserve.is_spent or self.reserve.free_bytes() < self.floor_bytes
+
+    def keep(self, first: int, last: int) -> None:
+        """Rounds first…last stay for good: a frozen report or an event rests on them."""
+        self.kept = cursors.union(self.kept, ((first, last),))
 
     def stored(self, committed: int) -> int:
         """How many rounds the file holds."""
@@ -92,8 +100,12 @@ class Retention:
         return NOTHING
 
     def execute(self, connection: sqlite3.Connection, purge: Purge) -> None:
-        """Deletes inside the caller's transaction: a kill, power cut or full disk leaves it all undone or all done."""
+        """Deletes inside the caller's transaction: a kill, power cut or full disk leaves it all undone or all done.
+
+        The proof of what goes stays (`proofs.spare`); all of it must be sealed.
+        """
         deleted = self.deleted
+        proofs.spare(connection, purge.ranges)
         for first, last in purge.ranges:
             connection.execute("DELETE FROM round WHERE number BETWEEN ? AND ?", (first, last))
             deleted = cursors.union(deleted, ((first, last),))
@@ -123,9 +135,9 @@ class Retention:
         return Purge(ranges=(*settled, *oldest), unsent=_rows(oldest))
 
     def _block(self, owed: Ranges, committed: int, size: int) -> tuple[tuple[int, int], ...]:
-        """The oldest `size` stored numbers that are not owed, as ranges."""
+        """The oldest `size` stored numbers that are neither owed nor kept for good, as ranges."""
         block: list[tuple[int, int]] = []
-        for first, last in cursors.free(cursors.union(owed, self.deleted), 1, committed):
+        for first, last in cursors.free(cursors.union(owed, self.deleted, self.kept), 1, committed):
             block.append((first, min(last, first + size - 1)))
             size -= last - first + 1
             if size <= 0:

@@ -10,6 +10,7 @@ number that was ever seen.
 from __future__ import annotations
 
 import contextlib
+import json
 import mmap
 import os
 import re
@@ -25,6 +26,7 @@ from agent.store import cursors, layouts
 from agent.store.database import STEPS_A_BEAT, connect, connect_read_only, side
 from agent.store.packing import unpack, unpack_quality
 from agent.store.pages import Bytes, Pages, Row
+from agent.store.seals import SALVAGE
 
 _BUILDING = ".salvaging"
 _COMPLETE = ".salvaged"
@@ -119,6 +121,7 @@ def _fill(target: sqlite3.Connection, path: Path, least: int, beat: Callable[[],
     target.set_progress_handler(beat, STEPS_A_BEAT)
     target.execute("BEGIN IMMEDIATE")
     deleted: Ranges = ()
+    earlier: str | None = None
     with contextlib.suppress(sqlite3.DatabaseError), contextlib.closing(connect_read_only(path)) as source:
         deleted = cursors.loads(_meta(source, "deleted") or "[]")
         for table in _TABLES:
@@ -126,16 +129,28 @@ def _fill(target: sqlite3.Connection, path: Path, least: int, beat: Callable[[],
         known = layouts.read(target)
         _copy(target, "round", (row for row in _rows(source, "round") if _is_whole(row, known)))
         target.execute("INSERT INTO meta VALUES ('evicted', ?)", (_meta(source, "evicted") or "0",))
+        earlier = _meta(source, SALVAGE)
     seen = _copy_pages(target, path, deleted, beat)
     top = max(least, seen, *(_first(target, query) or 0 for query in _NUMBERS), _top_of_queues(target))
     stored = _stored(target)
     gone = cursors.free(stored, 1, top)
+    _note_losses(target, gone, deleted, earlier)
     target.execute("INSERT OR REPLACE INTO meta VALUES ('deleted', ?)", (cursors.dumps(gone),))
     target.execute("INSERT INTO epoch VALUES (?, ?)", (top + 1, new_epoch()))
     if stored and not _first(target, "SELECT count(*) FROM uplink"):  # nobody knows any more who had what: all again
         target.execute("INSERT OR REPLACE INTO meta VALUES ('owed_from', ?)", (str(stored[0][0]),))
     target.execute("COMMIT")
     return cursors.count(stored, top)
+
+
+def _note_losses(target: sqlite3.Connection, gone: Ranges, deleted: Ranges, earlier: str | None) -> None:
+    """What the next seal says: the rounds that are gone without retention; `earlier`: what no seal has said yet."""
+    lost = gone
+    for first, last in deleted:
+        lost = cursors.without(lost, first, last or first)
+    if earlier is not None:
+        lost = cursors.union(lost, cursors.loads(json.dumps(json.loads(earlier)["lost"])))
+    target.execute("INSERT INTO meta VALUES (?, ?)", (SALVAGE, f'{{"lost":{cursors.dumps(lost)}}}'))
 
 
 def _copy(target: sqlite3.Connection, table: str, rows: Iterable[Sequence[Any]]) -> None:

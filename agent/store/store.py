@@ -148,8 +148,8 @@ class Store:
 
         With a disk that refuses, what was not committed is gone, and logged.
         """
-        if self._writer.is_open:
-            self.flush()
+        if self._writer.is_open and self.flush():
+            self._writer.seal()
         self._release()
 
     def _release(self) -> None:

@@ -20,12 +20,13 @@ from structlog.typing import FilteringBoundLogger
 from agent.clock import Clock
 from agent.faults import FaultCode
 from agent.model import Ranges
-from agent.store import faults, salvage
+from agent.store import faults, proofs, salvage
 from agent.store.database import connect, is_damage, is_sound, primary_code, side
 from agent.store.dates import Dates
 from agent.store.faults import FaultLog, FaultWrite
 from agent.store.queues import Statement
 from agent.store.retention import NOTHING, Purge, Retention
+from agent.store.seals import Seal, Sealing
 
 _ROUND = "INSERT OR REPLACE INTO round VALUES (?, ?, ?, ?, ?, ?)"
 _AT_ONCE = 16  # rows of one statement: sqlite3 lets go of the interpreter at each step, and fifty lines queue for it
@@ -77,6 +78,8 @@ class Writer:
         self._suspect = False
         self._broken = False
         self._committed = 0  # a salvaged file goes on above it
+        self.is_seal_wanted = False  # the next commit seals all there is
+        self._sealing = Sealing(lambda connection: proofs.waivers(connection, self.beat))
         self.is_new = False  # a salvaged file, not yet brought up to what this process knows
 
     @property
@@ -104,7 +107,13 @@ class Writer:
         return self._connection
 
     def _connect(self) -> sqlite3.Connection:
-        return connect(self.path, log_bytes=self._retention.reserve.log_bytes())
+        connection = connect(self.path, log_bytes=self._retention.reserve.log_bytes())
+        try:
+            self._sealing.load(connection)
+        except sqlite3.Error:
+            connection.close()
+            raise
+        return connection
 
     def close(self) -> None:
         """Closes; SQLite writes the log into the file when no reader has it open. Loses nothing that was committed."""
@@ -131,6 +140,8 @@ class Writer:
             batch.faults[:0] = self._faults.retake()
             self.is_new = False
         connection.execute("BEGIN IMMEDIATE")
+        self._sealing.begin()
+        is_seal_wanted = self.is_seal_wanted
         try:
             batch.purge = self._retention.plan(
                 connection,
@@ -141,16 +152,20 @@ class Writer:
                 full=self._full_s is not None and self._clock.monotonic() - self._full_s >= _PATIENCE_S,
             )
             if batch.purge.ranges:
+                self._sealing.reach(connection, batch.purge.ranges[-1][1])
                 self._retention.execute(connection, batch.purge)
             _insert(connection, batch.rounds)
             for statement, parameters in batch.statements:
                 connection.execute(statement, parameters)
             faults.write(connection, batch.faults)
+            self._sealing.cut(connection, batch.rounds, wanted=is_seal_wanted)
             connection.execute("COMMIT")
         except BaseException:
             with contextlib.suppress(sqlite3.Error):  # the first error is the one that counts
                 connection.execute("ROLLBACK")
             raise
+        self._sealing.done()
+        self.is_seal_wanted &= not is_seal_wanted
         self._settle(batch.purge)
 
     def _settle(self, purge: Purge) -> None:
@@ -237,6 +252,29 @@ class Writer:
                 if number is not None:
                     return int(number)
         return top
+
+    @property
+    def newest_seal(self) -> Seal:
+        """The last committed seal."""
+        return self._sealing.newest
+
+    def seal(self) -> None:
+        """Seals what is committed and not sealed yet, in a transaction of its own; where it fails, the next start does.
+
+        A kill, a power cut or a full disk costs nothing.
+        """
+        if self._connection is None or not self._sealing.has_tail:
+            return
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._sealing.begin()
+            self._sealing.cut(self._connection, wanted=True)
+            self._connection.execute("COMMIT")
+            self._sealing.done()
+        except sqlite3.Error as error:
+            self._log.warning("store.not_sealed", error=str(error))
+            with contextlib.suppress(sqlite3.Error):
+                self._connection.execute("ROLLBACK")
 
     def bytes(self) -> int:
         """Size of the file and its log."""
