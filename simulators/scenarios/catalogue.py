@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from simulators.scenarios import site
+from simulators.scenarios import rules, site
 from simulators.scenarios.scenario import Scenario
 
 _ALL: Mapping[str, Callable[[str, int], Scenario]] = MappingProxyType(
@@ -13,6 +13,7 @@ _ALL: Mapping[str, Callable[[str, int], Scenario]] = MappingProxyType(
         "normal-metered": site.metered,
         "normal-converted": site.converted,
         "normal-checked": site.checked,
+        **rules.SCENARIOS,
     }
 )
 NAMES = tuple(_ALL)
