@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # Row of each module or package of `agent`; the longest name that fits counts.
 ROWS = {
     "model": 1, "quantities": 1, "faults": 1, "schedule": 1, "entries": 1, "dtu": 1,
-    "uplinks.contract": 1, "uplinks.dialogue": 1, "report.content": 1,
+    "uplinks.contract": 1, "uplinks.dialogue": 1, "uplinks.sl651": 2, "uplinks.szy206": 2, "uplinks.reporting": 4, "report.content": 1,
     "settings": 2, "form": 2, "messages": 2, "page": 2, "profiles": 2, "profile_form": 2, "config": 2,
     "config_intakes": 2, "archive": 2, "planning": 2, "decode": 2,
     "fingerprint": 2, "confirmation": 2, "library_page": 2,

@@ -1,0 +1,254 @@
+"""A station's side of one SL 651 connection: reports and their repeats, keep-alive, queries and orders. Pure.
+
+Strategy: one report is on its way at a time and keeps its serial number through all repeats; it counts as delivered by
+a confirmation with its function and serial number and by nothing else, so an answer that comes late, or for the one
+before, never settles another. After three sends without an answer the link is left (6.6.5). The end character tells
+what a centre's frame is, since some send commands with a serial number: ENQ asks, ACK, EOT and ESC confirm. Frames with
+a wrong password, another station or centre are not answered and change nothing.
+
+Source: SL 651-2014 6.3 (modes), 6.6.4 (functions), annex B.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from agent.uplinks.dialogue import (
+    Acknowledged,
+    Asked,
+    Delivery,
+    Happening,
+    Moment,
+    Refused,
+    Step,
+    Unanswered,
+    Violation,
+)
+from agent.uplinks.sl651.commands import Answered, Order, ask_of, reply_of
+from agent.uplinks.sl651.encode import FUNCTIONS, UnfitError, parts_of, sent_digits
+from agent.uplinks.sl651.options import WireOptions
+from agent.uplinks.sl651_wire.addresses import is_for
+from agent.uplinks.sl651_wire.codes import BodyError, Control, Dialect, Direction, Function
+from agent.uplinks.sl651_wire.frame import Frame
+from agent.uplinks.sl651_wire.link import Link
+from agent.uplinks.sl651_wire.packets import confirms, resent, split
+from agent.uplinks.sl651_wire.receiver import Receiver
+
+SENDS = 3  # 6.6.5: one and two repeats
+_NO_ANSWER = 1  # mode M1
+_GARBAGE_S = 5.0  # bytes that wait so long for their rest are no frame
+_CONFIRM_S = 20.0  # an answer in packets waits so long for the centre's last word
+
+
+class _Sent:
+    """The report on its way: how often it was sent, until when its answer is waited for."""
+
+    def __init__(self, delivery: Delivery, frame: Frame, until_s: float) -> None:
+        self.delivery = delivery
+        self.frame = frame
+        self.until_s = until_s
+        self.sends = 1
+
+
+class Sl651Dialogue:
+    """See `agent.uplinks.dialogue.Dialogue`. `next_serial` numbers what is no report of the outbox: answers."""
+
+    def __init__(self, options: WireOptions, *, next_serial: Callable[[], int], allows_sets: bool = False) -> None:
+        self._options = options
+        self._next_serial = next_serial
+        self._allows_sets = allows_sets
+        self._dialect = Dialect(sign_counted=options.is_sign_counted, text_encoding=options.text_encoding)
+        self._receiver = Receiver(encodings=(options.encoding,), longest=options.longest, dialect=self._dialect)
+        self._password = options.password
+        self._sent: _Sent | None = None
+        self._serial = 1  # of the last report, for keep-alives (6.6.4.1)
+        self._quiet_s = 0.0  # since when nothing was sent
+        self._heard_s = 0.0
+        self._orders: dict[int, Order] = {}
+        self._token = 0
+        self._packets: tuple[Frame, ...] = ()  # of the last answer in several, for the centre's NAK
+        self._packets_until_s = math.inf
+        self._skipped = 0
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether no report waits for its answer."""
+        return self._sent is None
+
+    @property
+    def deadline_s(self) -> float:
+        """The next repeat, keep-alive, or giving up of half a frame."""
+        waits = [self._quiet_s + self._options.keepalive_s, self._packets_until_s]
+        if self._sent is not None:
+            waits.append(self._sent.until_s)
+        if self._receiver.waiting:
+            waits.append(self._heard_s + _GARBAGE_S)
+        return min(waits)
+
+    def opened(self, now: Moment) -> Step:
+        """No login: a keep-alive says who is there, so that the centre may ask before the first report (9.4)."""
+        self._quiet_s = self._heard_s = now.s
+        return Step((self._keepalive(now),)) if now.at_ms is not None else Step()
+
+    def send(self, delivery: Delivery, now: Moment) -> Step:
+        """Sends a report; without confirmation (M1) that is all."""
+        assert self.is_ready
+        try:
+            frame = self._report(delivery, now)
+        except UnfitError as error:
+            return Step(happenings=(Refused(tag=delivery.tag, reason=str(error)),))
+        self._serial = delivery.serial
+        self._quiet_s = now.s
+        if self._options.mode == _NO_ANSWER:
+            return Step((self._bytes(frame),), (Acknowledged(tag=delivery.tag, confirmed=False),))
+        self._sent = _Sent(delivery, frame, now.s + self._options.timeout_s)
+        return Step((self._bytes(frame),))
+
+    def receive(self, data: bytes, now: Moment) -> Step:
+        """Takes what arrived; what is no frame is skipped and said."""
+        self._heard_s = now.s
+        return self._taken(self._receiver.feed(data), now)
+
+    def answer(self, token: int, result: Mapping[str, Any] | None, now: Moment) -> Step:
+        """Answers a query, an order that was carried out; silence for what was not."""
+        order = self._orders.pop(token, None)
+        if order is None or result is None or now.at_ms is None:
+            return Step()
+        try:
+            answered = reply_of(order, result, self._options)
+        except UnfitError as error:
+            return Step(happenings=(Violation(code="no_answer", detail=str(error)),))
+        return self._answered(order, answered, now)
+
+    def tick(self, now: Moment) -> Step:
+        """Repeats a report, or gives the link up; keeps it alive; gives up half a frame."""
+        step = Step()
+        if self._receiver.waiting and now.s >= self._heard_s + _GARBAGE_S:
+            step = self._taken(self._receiver.idle(), now)
+        if now.s >= self._packets_until_s:
+            self._packets, self._packets_until_s = (), math.inf
+        sent = self._sent
+        if sent is not None and now.s >= sent.until_s:
+            if sent.sends >= SENDS:
+                self._sent = None
+                return _joined(step, Step(happenings=(Unanswered(tag=sent.delivery.tag),)))
+            sent.sends += 1
+            sent.until_s = now.s + self._options.timeout_s
+            sent.frame = self._report(sent.delivery, now)
+            self._quiet_s = now.s
+            return _joined(step, Step((self._bytes(sent.frame),)))
+        if now.s >= self._quiet_s + self._options.keepalive_s:
+            self._quiet_s = now.s
+            return _joined(step, Step((self._keepalive(now),)) if now.at_ms is not None else Step())
+        return step
+
+    def farewell(self, now: Moment) -> Step:  # noqa: ARG002 - the contract's
+        """SL 651 has no word for it."""
+        return Step()
+
+    # --- frames that came
+
+    def _taken(self, frames: list[Frame], now: Moment) -> Step:
+        data: list[bytes] = []
+        happenings: list[Happening] = []
+        for frame in frames:
+            step = self._frame(frame, now)
+            data += step.data
+            happenings += step.happenings
+        if self._receiver.skipped > self._skipped:
+            detail = f"{self._receiver.skipped - self._skipped} bytes"
+            happenings.append(Violation(code="noise", detail=detail))
+            self._skipped = self._receiver.skipped
+        return Step(tuple(data), tuple(happenings))
+
+    def _frame(self, frame: Frame, now: Moment) -> Step:
+        wrong = self._wrong(frame)
+        if wrong is not None:
+            return Step(happenings=(wrong,))
+        if frame.end is Control.ENQ:
+            return self._ordered(frame)
+        if frame.end is Control.NAK:
+            return self._asked_again(frame, now)
+        return self._confirmed(frame)
+
+    def _wrong(self, frame: Frame) -> Violation | None:
+        """Why a frame is not for us; the centre gets no answer to it (9, 21.2)."""
+        options = self._options
+        if frame.direction is not Direction.DOWN:
+            return Violation(code="direction", detail=frame.direction.value)
+        if not is_for(frame.station, options.station):
+            return Violation(code="foreign_station", detail=frame.station)
+        if frame.centre != options.centre:
+            return Violation(code="foreign_centre", detail=str(frame.centre))
+        if options.checks_password and frame.password != self._password:
+            return Violation(code="wrong_password", detail=f"function {frame.function:02X}")
+        return None
+
+    def _confirmed(self, frame: Frame) -> Step:
+        """What a confirmation settles: the report on its way, an answer in packets, or nothing any more."""
+        sent = self._sent
+        if sent is not None and confirms(frame, sent.frame):
+            self._sent = None
+            return Step(happenings=(Acknowledged(tag=sent.delivery.tag),))
+        if self._packets and frame.function == self._packets[0].function:
+            self._packets, self._packets_until_s = (), math.inf
+        return Step()
+
+    def _ordered(self, frame: Frame) -> Step:
+        try:
+            order = ask_of(frame, self._dialect, self._options, allows_sets=self._allows_sets)
+        except BodyError as error:
+            return Step(happenings=(Violation(code="body", detail=f"{frame.function:02X} {error}"),))
+        if not isinstance(order, Order):
+            return Step(happenings=(order,))
+        self._token += 1
+        self._orders = {self._token: order}  # a centre has one question open; another one replaces it
+        return Step(happenings=(Asked(token=self._token, name=order.name, arguments=order.arguments),))
+
+    def _asked_again(self, frame: Frame, now: Moment) -> Step:
+        """NAK: one packet of an answer is sent again (6.3.1.2 c)."""
+        number = 0 if frame.packet is None else frame.packet[1]
+        if not 1 <= number <= len(self._packets) or frame.function != self._packets[0].function:
+            return Step(happenings=(Violation(code="nak", detail=f"packet {number}"),))
+        self._quiet_s = now.s
+        return Step((self._bytes(resent(self._packets[number - 1])),))
+
+    # --- frames to send
+
+    def _link(self) -> Link:
+        options = self._options
+        return Link(centre=options.centre, station=options.station, password=self._password, encoding=options.encoding)
+
+    def _report(self, delivery: Delivery, now: Moment) -> Frame:
+        content = delivery.content
+        parts = parts_of(content, self._options)
+        function = FUNCTIONS[content.kind]
+        sent = sent_digits(now.at_ms or content.slot_ms, self._options)
+        return self._link().report(function, serial=delivery.serial, sent=sent, parts=parts)
+
+    def _keepalive(self, now: Moment) -> bytes:
+        sent = sent_digits(now.at_ms or 0, self._options)
+        return self._bytes(self._link().report(Function.KEEPALIVE, serial=self._serial, sent=sent))
+
+    def _answered(self, order: Order, answered: Answered, now: Moment) -> Step:
+        """The answer's frame, or its packets (M3) where it is longer than one."""
+        assert now.at_ms is not None
+        sent = sent_digits(now.at_ms, self._options)
+        frame = self._link().report(order.function, serial=self._next_serial(), sent=sent, parts=answered.parts)
+        if answered.password is not None:
+            self._password = answered.password
+        self._quiet_s = now.s
+        if len(frame.payload) <= self._options.packet_bytes:
+            return Step((self._bytes(frame),))
+        self._packets = tuple(split(frame, self._options.packet_bytes))
+        self._packets_until_s = now.s + _CONFIRM_S
+        return Step(tuple(self._bytes(each) for each in self._packets))
+
+    def _bytes(self, frame: Frame) -> bytes:
+        return frame.encode(self._dialect)
+
+
+def _joined(first: Step, second: Step) -> Step:
+    return Step((*first.data, *second.data), (*first.happenings, *second.happenings))
