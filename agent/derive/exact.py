@@ -80,9 +80,14 @@ def midnight_ms(day: date, zone: tzinfo) -> int:
     return (datetime.combine(day, time(0), zone) - _EPOCH) // _MS
 
 
+def utc(at_ms: int) -> datetime:
+    """The instant, UTC ms since 1970, as an aware time."""
+    return _EPOCH + at_ms * _MS
+
+
 def local_day(at_ms: int, zone: tzinfo) -> date:
     """The local day that this instant lies in."""
-    return (_EPOCH + at_ms * _MS).astimezone(zone).date()
+    return utc(at_ms).astimezone(zone).date()
 
 
 def instant_ms(at: datetime) -> int:

@@ -110,10 +110,14 @@ class WaterSource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Channel:
-    """A quantity of a meter: what a head model, a run detector or a rule listens to."""
+    """A quantity of a meter: what a head model, a run detector or a rule listens to.
+
+    A depth may come from a `level`: it is `datum_m`, the level of what depths are measured from, less that level.
+    """
 
     meter: str
     quantity: str
+    datum_m: Decimal = ZERO
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
