@@ -43,12 +43,19 @@ _NEXT = SELECT_SEALS + " WHERE id > ? ORDER BY id LIMIT 1"
 
 def spare(connection: sqlite3.Connection, ranges: Iterable[tuple[int, int]]) -> None:
     """Keeps the proof of the rounds in `ranges`, which are sealed and about to be deleted in this transaction."""
+    going: dict[int, int] = {}  # how many rounds of each seal
+    touched: dict[int, Seal] = {}
     for first, last in ranges:
         seal = seal_of(connection, first) or _after(connection, first)
         while seal is not None and seal.first <= last:
-            _spare(connection, seal, max(first, seal.first), min(last, seal.last))
+            touched[seal.id] = seal
+            (rounds,) = connection.execute(_COUNT, (max(first, seal.first), min(last, seal.last))).fetchone()
+            going[seal.id] = going.get(seal.id, 0) + rounds
             row = connection.execute(_NEXT, (seal.id,)).fetchone()
             seal = None if row is None else Seal(*row)
+    for number, rounds in going.items():
+        if rounds:
+            _spare(connection, touched[number], rounds)
 
 
 def _after(connection: sqlite3.Connection, number: int) -> Seal | None:
@@ -57,12 +64,9 @@ def _after(connection: sqlite3.Connection, number: int) -> Seal | None:
     return None if row is None else Seal(*row)
 
 
-def _spare(connection: sqlite3.Connection, seal: Seal, first: int, last: int) -> None:
-    """One seal of which rounds first…last go."""
+def _spare(connection: sqlite3.Connection, seal: Seal, going: int) -> None:
+    """One seal of which `going` rounds go."""
     (stored,) = connection.execute(_COUNT, (seal.first, seal.last)).fetchone()
-    (going,) = connection.execute(_COUNT, (first, last)).fetchone()
-    if not going:
-        return
     known = _proof(connection, seal)
     is_whole = stored == seal.size if known is None else UNKNOWN not in _pieces(known, DIGEST_BYTES)
     if going == stored and is_whole:  # the seal's own digest over all of them is enough from now on
