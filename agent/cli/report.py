@@ -1,0 +1,156 @@
+"""`qushui report`: the volumes of a quarter, month or day with all they rest on; freezing a quarter; sheets to sign."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sqlite3
+import sys
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+from agent import page
+from agent.client import DEFAULT_CONFIG, Site, site_of
+from agent.clock import SystemClock
+from agent.config import load
+from agent.derive.exact import OutOfDomain, instant_ms, local_day
+from agent.form.problems import FormErrors
+from agent.messages import Messages, problem_lines
+from agent.reporting import Frozen, Reporting, frozen_versions
+from agent.reports.package import FORMATS, package
+from agent.reports.report import Report
+from agent.reports.spans import Span, SpanKind, span_before, span_of
+from agent.reports.voucher import Sealing
+from agent.reports.wording import Wording, grouped, number, stated
+from agent.settings import Config
+from agent.store.book_reader import BookReader
+from agent.uplinks.registry import settings_models
+from drivers.registry import DRIVERS
+
+HELP_KEY = "cli.verb.report"
+_KINDS = {"quarter": SpanKind.QUARTER, "monthly": SpanKind.MONTH, "daily": SpanKind.DAY}
+_EXAMPLES = {"quarter": "2026Q3", "monthly": "2026-09", "daily": "2026-09-30"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The verb's arguments."""
+    parser.add_argument("action", choices=[*_KINDS], help="report.action")
+    parser.add_argument("period", nargs="?", help="report.period")
+    parser.add_argument("-c", "--config", type=Path, default=DEFAULT_CONFIG, metavar="FILE", help="cli.config_option")
+    parser.add_argument("--intake", action="append", metavar="NAME", help="report.intake_option")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="report.out_option")
+    parser.add_argument("--format", action="append", choices=FORMATS, help="report.format_option")
+    parser.add_argument("--version", type=int, metavar="N", help="report.version_option")
+    parser.add_argument("--draft", action="store_true", help="report.draft_option")
+    parser.add_argument("--json", action="store_true", help="cli.json_option")
+
+
+def run(arguments: argparse.Namespace, out: Messages) -> int:
+    """0; 1 where there is no database or it says no; 2 for wrong input."""
+    site = site_of(arguments.config)
+    try:
+        with closing(BookReader(site.store)) as book:
+            return _report(arguments, site, book, out)
+    except FormErrors as errors:
+        print("\n".join(problem_lines(out, errors.problems)), file=sys.stderr)
+        return 2
+    except FileNotFoundError:
+        print(out.text("cli.no_store", path=site.store, config=site.config), file=sys.stderr)
+    except PermissionError:
+        print(out.text("cli.not_permitted"), file=sys.stderr)
+    except sqlite3.Error as error:
+        print(out.text("cli.store_unreadable", path=site.store, detail=error), file=sys.stderr)
+    return 1
+
+
+def _report(arguments: argparse.Namespace, site: Site, book: BookReader, out: Messages) -> int:
+    now_ms = instant_ms(SystemClock("host").now())
+    try:
+        span = _span(arguments, site, now_ms)
+    except OutOfDomain:
+        example = _EXAMPLES[arguments.action]
+        print(out.text("report.no_period", value=arguments.period, example=example), file=sys.stderr)
+        return 2
+    versions = frozen_versions(book, span.name) if span.kind is SpanKind.QUARTER else []
+    if arguments.version is not None or (versions and not arguments.draft and not arguments.intake):
+        return _frozen(arguments, versions, span, out)
+    config = load(arguments.config, drivers=DRIVERS, uplink_settings=settings_models())
+    intakes = arguments.intake or list(config.intakes)
+    if wrong := [name for name in intakes if name not in config.intakes]:
+        known = " ".join(config.intakes)
+        print(out.text("report.no_intake", value=wrong[0], known=known), file=sys.stderr)
+        return 2
+    if not intakes:
+        print(out.text("report.no_intakes", config=arguments.config), file=sys.stderr)
+        return 2
+    report = _reporting(book, config, intakes).draft(span, made_ms=now_ms)
+    return _give(report, Sealing(report.sha256, "", ""), arguments, out)
+
+
+def _reporting(book: BookReader, config: Config, names: Sequence[str]) -> Reporting:
+    from importlib.metadata import version  # noqa: PLC0415 - costs more than all of this module
+
+    intakes = [config.intakes[name] for name in names]
+    return Reporting(book, station=config.station, intakes=intakes, software=version("qushui"))
+
+
+def _span(arguments: argparse.Namespace, site: Site, now_ms: int) -> Span:
+    kind = _KINDS[arguments.action]
+    if arguments.period is None:
+        return span_before(kind, local_day(now_ms, site.timezone), site.timezone)
+    return span_of(kind, arguments.period, site.timezone)
+
+
+def _frozen(arguments: argparse.Namespace, versions: Sequence[Frozen], span: Span, out: Messages) -> int:
+    """Draws a frozen version from its record alone."""
+    wanted = arguments.version if arguments.version is not None else len(versions)
+    if not 1 <= wanted <= len(versions):
+        known = " ".join(str(each.report.version) for each in versions) or "-"
+        print(out.text("report.no_version", quarter=span.name, value=wanted, known=known), file=sys.stderr)
+        return 2
+    found = versions[wanted - 1]
+    sealing = Sealing(found.sha256, found.key, found.signature)
+    return _give(found.report, sealing, arguments, out, is_old=wanted < len(versions))
+
+
+def _give(
+    report: Report, sealing: Sealing, arguments: argparse.Namespace, out: Messages, *, is_old: bool = False
+) -> int:
+    """The report as files, as JSON, or as a table."""
+    if arguments.out is not None:
+        files = package(report, sealing, out, formats=arguments.format or FORMATS, is_old=is_old)
+        for file in files:
+            path = arguments.out / file.name
+            try:
+                arguments.out.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(file.content)
+            except OSError as error:
+                print(out.text("report.cannot_write", path=path, detail=error.strerror), file=sys.stderr)
+                return 1
+            print(out.text("report.written", path=path))
+    if arguments.json:
+        print(json.dumps(report.plain, ensure_ascii=False, indent=1))
+    elif arguments.out is None:
+        print("\n".join(_lines(report, sealing, out)))
+    return 0
+
+
+def _lines(report: Report, sealing: Sealing, out: Messages) -> list[str]:
+    words = Wording(report, out)
+    if report.version:
+        told = {"version": report.version, "at": words.minute(report.made_ms), "who": report.who}
+        head = out.text("report.frozen_told", span=report.span.name, sha256=sealing.sha256, **told)
+    else:
+        ends = [intake.end.at_ms for intake in report.intakes if intake.end is not None]
+        until = words.minute(min(ends, default=None)) or "-"
+        head = out.text("report.draft_told", span=report.span.name, until=until)
+    rows = []
+    for intake in report.intakes:
+        volume, u = grouped(intake.voucher_m3) or "-", "-"
+        if intake.voucher_m3 is not None and intake.u_m3 is not None:
+            u = stated(intake.voucher_m3, intake.u_m3)[1]
+        percents = [number(intake.completeness_pct) or "-", number(intake.permit.used_pct) or "-"]
+        rows.append([intake.name, volume, u, grouped(intake.withheld_m3), *percents])
+    table = page.table(rows, out.texts("report.headers"), right=range(1, 6), width=out.width)
+    return [*page.wrapped(head, out.width), "", table]

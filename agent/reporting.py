@@ -1,0 +1,276 @@
+"""Reads what a report is made of, from the database that a daemon may be writing, and finds the frozen ones in it.
+
+Strategy: only the closings at a report's edges are read, a few hundred an intake whatever the database holds, and a
+handful of rounds around its two ends. A round is looked for near the number that the closing names, never by scanning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from agent.derive.coefficient import Coefficient
+from agent.derive.exact import MS_PER_HOUR
+from agent.derive.records import coefficient_from
+from agent.intakes.settings import IntakeSettings
+from agent.model import StoredRound
+from agent.reports.building import report_of
+from agent.reports.closings import Standing, standing_of
+from agent.reports.facts import Facts, IntakeFacts
+from agent.reports.report import Anomaly, Declaration, Photo, Report, SealRef, Shown, report_from, superseded
+from agent.reports.spans import Span
+from agent.settings import Station
+from agent.store.book_reader import BookReader, ClosingRow, EventRow, LedgerRow
+
+_DECLARED = ("replacement", "decision", "reading", "acknowledgement")
+_CHUNK = 256  # rounds looked through at a time, around a boundary
+_CHUNKS = 40  # and no further: a meter silent for so long has no reading near it
+_DAY_MS = 24 * MS_PER_HOUR
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frozen:
+    """A version of a quarter as the ledger keeps it. `signature` is over the hash of the report's text."""
+
+    row: int
+    report: Report
+    sha256: str
+    key: str
+    signature: str
+
+
+class Reporting:
+    """The reports of one station. Raises as `BookReader` does."""
+
+    def __init__(self, book: BookReader, *, station: Station, intakes: Iterable[IntakeSettings], software: str) -> None:
+        """`software` is the version of the agent that makes the report."""
+        self._book = book
+        self._station = station
+        self._intakes = tuple(intakes)
+        self._software = software
+        self._zone = ZoneInfo(station.timezone)
+
+    def draft(self, span: Span, *, made_ms: int, accepted_expired: bool = False) -> Report:
+        """The report as far as the data reach."""
+        intakes = tuple(self._intake(settings, span) for settings in self._intakes)
+        facts = Facts(
+            span=span,
+            zone=self._zone,
+            station=self._station.id,
+            station_name=self._station.name,
+            timezone=self._station.timezone,
+            made_ms=made_ms,
+            software=self._software,
+            config_sha256=self._config_sha256(span.end_ms),
+            seal=self._seal(intakes),
+            intakes=intakes,
+        )
+        return report_of(facts, accepted_expired=accepted_expired)
+
+    def kept_rounds(self, report: Report) -> list[tuple[int, int]]:
+        """The numbers that a frozen report rests on: around its boundaries, at its events and declarations."""
+        numbers: set[int] = set()
+        for intake in report.intakes:
+            edges = [edge for edge in (intake.begin, intake.end) if edge is not None]
+            ids = {name for edge in edges for name in (edge.before, edge.after)}
+            ids |= {name for anomaly in intake.anomalies for name in (anomaly.first, anomaly.last)}
+            shown = [shown for register in intake.registers for shown in (register.begin, register.end)]
+            ids |= {name for each in shown for name in (each.before, each.after)}
+            ids |= {each.facts["round"] for each in intake.declarations if "round" in each.facts}
+            numbers |= {number for name in ids if (number := number_of(name)) is not None}
+        return stretches(numbers)
+
+    def _intake(self, settings: IntakeSettings, span: Span) -> IntakeFacts:
+        standings, has_begun = self._standings(settings.name, span)
+        archive = self._archive(settings.name, span.end_ms)
+        declared = self._declared(settings, span)
+        return IntakeFacts(
+            settings=settings,
+            standings=standings,
+            has_begun=has_begun,
+            year=self._standing(settings.name, span.year_begin_ms(self._zone)),
+            shown=self._shown(settings, standings),
+            coefficients=self._coefficients(settings),
+            declarations=tuple(_declaration(row) for row in declared),
+            photos=tuple(photo for row in declared for photo in _photos(row)),
+            anomalies=tuple(map(self._anomaly, self._book.events(settings.name, span.begin_ms, span.end_ms))),
+            archive_version=archive.get("version"),
+            archive=archive.get("archive", {}),
+        )
+
+    def _standings(self, intake: str, span: Span) -> tuple[tuple[Standing, ...], bool]:
+        """The closings at the edges of the rows; the last one stands for a period that has not ended."""
+        edges = span.edges_ms(self._zone)
+        found = [standing for at_ms in edges if (standing := self._standing(intake, at_ms)) is not None]
+        last_ms = found[-1].at_ms if found else span.begin_ms
+        if last_ms < span.end_ms:
+            later = self._book.closings(intake, last_ms + 1, min(last_ms + _DAY_MS, span.end_ms))
+            found += [_standing(row) for row in later[-1:]]
+        return tuple(found), bool(found) and found[0].at_ms == span.begin_ms
+
+    def _standing(self, intake: str, at_ms: int) -> Standing | None:
+        row = self._book.closing(intake, at_ms)
+        return None if row is None else _standing(row)
+
+    def _shown(
+        self, settings: IntakeSettings, standings: Sequence[Standing]
+    ) -> dict[tuple[str, str], tuple[Shown, Shown]]:
+        if not standings:
+            return {}
+        channels = [(source.meter, source.quantity) for source in settings.water]
+        if settings.energy is not None:
+            channels.append((settings.energy.meter, settings.energy.quantity))
+        first, last = standings[0], standings[-1]
+        return {channel: (self._around(channel, first), self._around(channel, last)) for channel in channels}
+
+    def _around(self, channel: tuple[str, str], standing: Standing) -> Shown:
+        """What a register showed before and after a closing's hour."""
+        before = after = None
+        if (end := standing.before) is not None:
+            before = self._reading(channel, _downwards(end.number), lambda at_ms: at_ms < standing.at_ms)
+        for end in (standing.before, standing.after):  # the second where the first is on the far side of a long gap
+            if after is None and end is not None:
+                starts = _upwards(max(1, end.number - _CHUNK // 2))
+                after = self._reading(channel, starts, lambda at_ms: at_ms >= standing.at_ms)
+        return Shown(
+            before=before[0] if before else "",
+            before_ms=before[1] if before else None,
+            before_value=before[2] if before else None,
+            after=after[0] if after else "",
+            after_ms=after[1] if after else None,
+            after_value=after[2] if after else None,
+        )
+
+    def _reading(
+        self, channel: tuple[str, str], chunks: Iterable[tuple[int, int, bool]], fits: Callable[[int], bool]
+    ) -> tuple[str, int, Decimal] | None:
+        """The first reading of a register that fits: its round's id, its time, its value."""
+        for first, last, newest_first in chunks:
+            rounds = self._book.rounds.rounds(first, last, limit=_CHUNK)
+            for found in reversed(rounds) if newest_first else rounds:
+                if (value := _text(found, channel)) is not None and found.at_ms is not None and fits(found.at_ms):
+                    return found.id, found.at_ms, Decimal(value)
+        return None
+
+    def _coefficients(self, settings: IntakeSettings) -> tuple[Coefficient, ...]:
+        ids = [] if settings.energy is None else [name for pump in settings.energy.pumps for name in pump.coefficients]
+        return tuple(record for name in dict.fromkeys(ids) for record in self.coefficient_versions(name))
+
+    def coefficient_versions(self, name: str) -> list[Coefficient]:
+        """All versions of a coefficient, in the order they were activated."""
+        rows = self._book.ledger("coefficient", name)
+        return [coefficient_from({key: row.body[key] for key in row.body if key != "report"}) for row in rows]
+
+    def _declared(self, settings: IntakeSettings, span: Span) -> list[LedgerRow]:
+        """What people declared about the intake and its meters that counts in the period."""
+        subjects = {*settings.meters, settings.name, f"intake/{settings.name}"}
+        subjects |= {f"meter/{meter}" for meter in settings.meters}
+        rows = [row for kind in _DECLARED for row in self._book.ledger(kind) if row.subject in subjects]
+        dated = ((row.at_ms if row.at_ms is not None else row.entered_ms, row) for row in rows)
+        return sorted(row for at_ms, row in dated if at_ms is not None and span.begin_ms <= at_ms < span.end_ms)
+
+    def _archive(self, intake: str, end_ms: int) -> Mapping[str, Any]:
+        rows = [row for row in self._book.ledger("archive", intake) if row.at_ms is None or row.at_ms < end_ms]
+        return rows[-1].body if rows else {}
+
+    def _config_sha256(self, end_ms: int) -> str:
+        """The hash of the configuration in force at the end of the period; "" where none was taken up yet."""
+        rows = self._book.ledger("config", self._station.id)
+        before = [row for row in rows if (row.at_ms or row.entered_ms or 0) < end_ms]
+        return str(before[-1].body["sha256"]) if before else ""
+
+    def _seal(self, intakes: Sequence[IntakeFacts]) -> SealRef | None:
+        """The link of the chain that covers the last round that the report rests on."""
+        ends = [intake.standings[-1] for intake in intakes if intake.standings]
+        numbers = [end.number for each in ends for end in (each.before, each.after) if end is not None]
+        row = self._book.seal_of(max(numbers)) if numbers else None
+        return None if row is None else SealRef(id=row.id, last=row.last, hash=row.hash)
+
+    def _anomaly(self, row: EventRow) -> Anomaly:
+        return Anomaly(
+            rule=row.rule,
+            version=row.version,
+            subject=row.subject,
+            quantity=row.quantity,
+            level=row.level,
+            began_ms=row.began_ms,
+            ended_ms=row.ended_ms,
+            first=self._id(row.first),
+            last=self._id(row.last),
+        )
+
+    def _id(self, number: int) -> str:
+        """The id of a round, also of one that is no longer stored."""
+        sql = "SELECT epoch FROM epoch WHERE first <= ? ORDER BY first DESC LIMIT 1"
+        rows = self._book.rounds.query(sql, (number,))
+        return f"{rows[0][0]}-{number}" if rows else ""
+
+
+def frozen_versions(book: BookReader, name: str) -> list[Frozen]:
+    """The versions of a quarter, ascending; all but the last are superseded."""
+    found = []
+    for row in book.ledger("frozen", name):
+        body = row.body
+        report = report_from(body["report"])
+        found.append(
+            Frozen(
+                row=row.id,
+                report=report,
+                sha256=body["sha256"],
+                key=body.get("key", ""),
+                signature=body.get("signature", ""),
+            )
+        )
+    return [*(replace(each, report=superseded(each.report)) for each in found[:-1]), *found[-1:]]
+
+
+def stretches(numbers: Iterable[int]) -> list[tuple[int, int]]:
+    """Numbers as stretches first … last, ascending."""
+    found: list[tuple[int, int]] = []
+    for number in sorted(numbers):
+        if found and number == found[-1][1] + 1:
+            found[-1] = (found[-1][0], number)
+        else:
+            found.append((number, number))
+    return found
+
+
+def number_of(round_id: str) -> int | None:
+    """The number of a round's id; None where it is none."""
+    _, _, number = round_id.partition("-")
+    return int(number) if number.isascii() and number.isdigit() else None
+
+
+def _downwards(number: int) -> Iterator[tuple[int, int, bool]]:
+    lasts = range(number, max(0, number - _CHUNKS * _CHUNK), -_CHUNK)
+    return ((max(1, last - _CHUNK + 1), last, True) for last in lasts)
+
+
+def _upwards(number: int) -> Iterator[tuple[int, int, bool]]:
+    return ((first, first + _CHUNK - 1, False) for first in range(number, number + _CHUNKS * _CHUNK, _CHUNK))
+
+
+def _text(found: StoredRound, channel: tuple[str, str]) -> str | None:
+    meter, quantity = channel
+    if found.layout.meter != meter or quantity not in found.layout.quantities:
+        return None
+    return found.texts[found.layout.quantities.index(quantity)]
+
+
+def _standing(row: ClosingRow) -> Standing:
+    return standing_of(row.at_ms, row.revision, row.number, row.body)
+
+
+def _declaration(row: LedgerRow) -> Declaration:
+    facts = {key: str(value) for key, value in row.body.items() if isinstance(value, str | int) and value != ""}
+    at_ms = row.at_ms if row.at_ms is not None else row.entered_ms
+    return Declaration(id=row.id, kind=row.kind, subject=row.subject, at_ms=at_ms, who=row.who, facts=facts)
+
+
+def _photos(row: LedgerRow) -> Iterator[Photo]:
+    for photo in row.body.get("photo") or ():
+        about = f"{row.kind} {row.subject}"
+        yield Photo(sha256=photo["sha256"], file=photo.get("file", ""), bytes=photo.get("bytes", 0), about=about)

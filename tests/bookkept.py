@@ -1,0 +1,194 @@
+"""A station whose books are kept: rounds of a quarter, closings, a coefficient, a swap, an anomaly, for report tests.
+
+well-3 is converted from electricity: 15 kW from 6 to 18 o'clock local, W7 with 2.20 m³/kWh. canal-1 has a flow meter
+that counts 5 m³ an hour. Both are read every half hour, seven minutes past, so that every boundary is between readings.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from agent.derive.exact import local_day, midnight_ms
+from agent.derive.uncertainty import Share, plus
+from agent.model import Layout, Round
+from agent.store.store import Store
+from tests.fakes import FakeClock, QuietLog
+
+ZONE = ZoneInfo("Asia/Shanghai")
+HOUR_MS = 3_600_000
+STEP_MS = HOUR_MS // 2
+LATE_MS = 7 * 60_000
+CT = 20
+TC = Decimal("2.20")
+KW = 15
+FIRST_DAY, END_DAY = date(2026, 6, 28), date(2026, 10, 2)
+CONFIG = """\
+station: {{id: pumphouse-12, name: 三号泵房, timezone: Asia/Shanghai}}
+store: {{path: {store}, free_disk: 1MB}}
+clock: {{trust: host}}
+lines:
+  bus: {{tcp: "127.0.0.1:9"}}
+meters:
+  pump-kwh: {{line: bus, profile: eastron-sdm630, address: "2", poll: 30m, quantities: [energy_import]}}
+  canal-flow: {{line: bus, profile: tuf2000, address: "1", poll: 30m, quantities: [volume_forward]}}
+intakes:
+  well-3:
+    code: "4302810001"
+    name: 三号井
+    source: ground
+    aquifer: shallow
+    permit: {{number: D430281G2021-0001, holder: 清丰县城关镇灌溉合作社, annual_m3: 50000, valid_until: 2027-12-31}}
+    water:
+      electricity: pump-kwh
+      coefficient: W7
+      rated_kw: 15
+      digits: 6
+      ct: 100/5
+  canal-1:
+    code: "4302810002"
+    source: surface
+    permit: {{number: D430281S2021-0002, annual_m3: 60000}}
+    range: {{q3_m3h: 25}}
+    water: {{meter: canal-flow}}
+"""
+COEFFICIENT = {
+    "id": "W7", "version": 4, "well_code": "WELL-7", "delivery_mode": "open_outlet", "model": "fixed",
+    "params": {"tc": "2.20"}, "basis": {"runs": 5}, "u_rel": "0.03", "valid_from": "2026-04-01",
+    "valid_to": "2027-04-01", "evidence": {"report_no": "R-12", "sha256": "ab" * 32},
+}  # fmt: skip
+
+
+def ms(text: str) -> int:
+    """A local time, UTC ms."""
+    return round(datetime.fromisoformat(text).replace(tzinfo=ZONE).timestamp() * 1000)
+
+
+def layout(meter: str, quantity: str, profile: str) -> Layout:
+    return Layout(
+        meter=meter, profile=profile, version="0123abcd", protocol="modbus", address="2", quantities=(quantity,),
+        flags=(), period_ms=STEP_MS, requests=(b"\x02\x04\x01\x56\x00\x02",),
+    )  # fmt: skip
+
+
+METERS = {
+    "well-3": layout("pump-kwh", "energy_import", "eastron-sdm630"),
+    "canal-1": layout("canal-flow", "volume_forward", "tuf2000"),
+}
+
+
+def pumped_h(at_ms: int, begin_ms: int) -> Decimal:
+    """Hours that the pump ran from `begin_ms` on: each day from 6 to 18 o'clock."""
+    days, rest = divmod(at_ms - begin_ms, 24 * HOUR_MS)
+    today = min(max(Decimal(rest) / HOUR_MS - 6, Decimal(0)), Decimal(12))
+    return 12 * days + today
+
+
+class Books:
+    """Writes the station's database and configuration."""
+
+    def __init__(self, directory: Path, *, first: date = FIRST_DAY, end: date = END_DAY) -> None:
+        self.path = directory / "qushui.db"
+        self.config = directory / "agent.yaml"
+        self.config.write_text(CONFIG.format(store=self.path), encoding="utf-8")
+        self.begin_ms, self.end_ms = midnight_ms(first, ZONE), midnight_ms(end, ZONE)
+        self.ends: dict[str, list[dict[str, object]]] = {"well-3": [], "canal-1": []}
+        self.clock = FakeClock(boot_s=0.0, offset_ms=self.begin_ms)
+        self._rounds()
+        self._closings()
+        self.declare("coefficient", "W7", ms("2026-04-01"), {**COEFFICIENT, "report": "ab" * 32})
+
+    def _rounds(self) -> None:
+        store = Store(
+            self.path, clock=self.clock, log=QuietLog(), keep_s=10**9, max_bytes=4 << 30, free_bytes=0
+        )
+        store.open()
+        store.date_boot(self.begin_ms, "host")
+        for at_ms in range(self.begin_ms + LATE_MS, self.end_ms, STEP_MS):
+            for intake, form in METERS.items():
+                self._round(store, intake, form, at_ms)
+        while not store.commit(every=True):
+            pass
+        store.close()
+
+    def _round(self, store: Store, intake: str, form: Layout, at_ms: int) -> None:
+        hours = Decimal(at_ms - self.begin_ms) / HOUR_MS
+        energy = KW * pumped_h(at_ms, self.begin_ms) if intake == "well-3" else None
+        shown = Decimal(1000) + (5 * hours if energy is None else energy / CT)
+        shown = shown.quantize(Decimal("0.0001"))
+        boot_ms = at_ms - self.begin_ms
+        number = store.append(
+            Round(layout=form, boot_ms=boot_ms, values=(shown,), quality={}, raw=(b"\x02\x04\x04" + boot_ms.to_bytes(6),))
+        )
+        energy_text = None if energy is None else str((shown - 1000) * CT)
+        volume = str((shown - 1000) if energy_text is None else Decimal(energy_text) * TC)
+        self.ends[intake].append(
+            {"number": number, "at_ms": at_ms, "volume": volume, "energy": energy_text, "pumping": energy_text}
+        )
+        if number % 500 == 0:
+            store.commit(every=True)
+
+    def _closings(self) -> None:
+        """A closing for each full hour between two readings, with shares and counts up to it."""
+        connection = sqlite3.connect(self.path)
+        (epoch,) = connection.execute("SELECT epoch FROM epoch").fetchone()
+        for intake, ends in self.ends.items():
+            for end in ends:
+                end["id"] = f"{epoch}-{end['number']}"
+            for place in range(1, len(ends), 2):
+                before, after = ends[place], ends[place + 1] if place + 1 < len(ends) else None
+                if after is not None:
+                    at_ms = -(-int(before["at_ms"]) // HOUR_MS) * HOUR_MS
+                    body = self.body(intake, before, after, place + 1)
+                    state = "{}" if midnight_ms(local_day(at_ms, ZONE), ZONE) == at_ms else None
+                    row = (intake, at_ms, 1, after["number"], json.dumps(body, sort_keys=True), state)
+                    connection.execute("INSERT INTO closing VALUES (?, ?, ?, ?, ?, ?)", row)
+        connection.commit()
+        connection.close()
+
+    def body(self, intake: str, before: dict, after: dict, readings: int) -> dict[str, object]:
+        energy = Decimal(before["energy"] or 0)
+        share = Share(
+            coefficient="W7@4" if intake == "well-3" else "", meter=METERS[intake].meter,
+            volume_m3=Decimal(before["volume"]), energy_kwh=energy or Decimal(before["volume"]),
+            u_tc=Decimal("0.03") if intake == "well-3" else Decimal(0), age_years=Decimal("0.4"),
+            drift_per_year=Decimal("0.025") if intake == "well-3" else Decimal(0),
+            u_model=Decimal("0.02") if intake == "well-3" else Decimal(0), class_pct=Decimal(1),
+            ct_class_pct=Decimal("0.5"), step_kwh=Decimal("0.2"),
+        )  # fmt: skip
+        tally = {group: {k: str(v) for k, v in sums.items()} for group, sums in plus({}, [share]).items()}
+        counts = {
+            "expected": readings, "good": readings - readings // 50, "flags": {"GAP": readings // 1000},
+            "qc": {"1": readings - readings // 100, "3": readings // 100}, "runs": readings // 48,
+            "run_h": "0", "swaps": 0, "rollovers": 0, "gaps": readings // 1000,
+        }  # fmt: skip
+        return {"form": 1, "before": before, "after": after, "tally": tally, "counts": counts}
+
+    def declare(self, kind: str, subject: str, at_ms: int | None, body: dict, who: str = "Li Wei") -> None:
+        connection = sqlite3.connect(self.path)
+        text = json.dumps(body, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+        boot = connection.execute("SELECT boot_id FROM boot").fetchone()[0]
+        connection.execute(
+            "INSERT INTO ledger (kind, subject, at_ms, body, who, round, boot, ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (kind, subject, at_ms, text, who, 1, boot, 0),
+        )
+        connection.commit()
+        connection.close()
+
+    def find(self, intake: str, began_ms: int, ended_ms: int | None, rule: str = "R3", level: int = 3) -> None:
+        connection = sqlite3.connect(self.path)
+        connection.execute(
+            "INSERT INTO event (intake, rule, version, subject, quantity, began_ms, ended_ms, level, first, last, body)"
+            " VALUES (?, ?, '1', ?, 'volume_forward', ?, ?, ?, 40, 44, '{}')",
+            (intake, rule, f"intake/{intake}", began_ms, ended_ms, level),
+        )
+        connection.commit()
+        connection.close()
+
+
+def day_after(day: date) -> date:
+    return day + timedelta(days=1)
