@@ -20,13 +20,13 @@ ROWS = {
     "fingerprint": 2, "confirmation": 2, "library_page": 2,
     "scan.plan": 2, "scan.found": 2, "scan.identify": 2, "scan.interpret": 2, "scan.draft": 2,
     "probe.fits": 2, "probe.image": 2, "probe.starting": 2,
-    "derive": 2, "rules": 2, "intakes": 2, "reports": 2, "report": 2,
+    "derive": 2, "calibration": 2, "rules": 2, "intakes": 2, "reports": 2, "report": 2,
     "qualify": 2, "replay": 2, "config_form": 2, "uplinks.mqtt_wire": 2, "uplinks.thingsboard_wire": 2, "uplinks.sl651_wire": 2,
     "uplinks.szy206_wire": 2,
-    "clock": 3, "board": 3, "retry": 3, "logs": 3, "line": 3, "store": 3,
+    "signing": 3, "clock": 3, "board": 3, "photos": 3, "retry": 3, "logs": 3, "line": 3, "store": 3,
     "scan": 4, "probe": 4, "poll": 4, "forward": 4, "control": 4, "uplinks.mqtt": 4,
-    "supervise": 5, "wiring": 5, "station": 5, "client": 5, "loading": 5, "direct": 5, "documents": 5,
-    "comparing": 5, "asking": 5, "scanning": 5, "hosting": 5, "daemon": 5, "uplinks.registry": 5,
+    "heads": 5, "verification": 5, "export": 5, "supervise": 5, "wiring": 5, "station": 5, "client": 5, "loading": 5, "direct": 5, "documents": 5,
+    "comparing": 5, "declaring": 5, "ledgers": 5, "asking": 5, "scanning": 5, "hosting": 5, "daemon": 5, "uplinks.registry": 5,
     "cli": 6,
 }  # fmt: skip
 PURE_ROWS = (1, 2)
