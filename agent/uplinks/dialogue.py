@@ -50,6 +50,13 @@ class Unanswered:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Over:
+    """The connection is to be closed and made anew; whatever was not acknowledged is still owed."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Refused:
     """`tag` can never be sent in this protocol (`reason` in words of the log): it is parked."""
 
@@ -87,7 +94,7 @@ class Violation:
     is_fatal: bool = False
 
 
-Happening = Acknowledged | Unanswered | Refused | Asked | Forbidden | Violation
+Happening = Acknowledged | Unanswered | Over | Refused | Asked | Forbidden | Violation
 
 
 class Step(NamedTuple):

@@ -1,0 +1,213 @@
+"""A station's side of one SZY206 or SL/T 427 connection: login, reports, confirms, queries, settings. Pure.
+
+Strategy: a confirm has an address and an AFN and names no report. So one frame is on its way at a time, and where it
+was sent twice, the next one goes only when both sends were confirmed: else the late confirm of a repeat would be taken
+for the next report's. If the missing confirms do not come, the connection is given up, which makes them impossible. A
+report of several kinds of data is delivered when each of its frames is. FCB counts the sends down from 3.
+
+Source: SZY206, link test, C0H confirm, control field; SL/T 427-2021, FCB rule and confirm with time tag.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from agent.uplinks.dialogue import (
+    Acknowledged,
+    Asked,
+    Delivery,
+    Happening,
+    Moment,
+    Over,
+    Refused,
+    Step,
+    Unanswered,
+    Violation,
+)
+from agent.uplinks.szy206.commands import Order, ask_of, replies_of
+from agent.uplinks.szy206.encode import UnfitError, frames_of
+from agent.uplinks.szy206.options import WireOptions
+from agent.uplinks.szy206_wire.content import compose
+from agent.uplinks.szy206_wire.exchange import is_confirm_of
+from agent.uplinks.szy206_wire.frame import FIRST_FCB, Frame
+from agent.uplinks.szy206_wire.names import CONFIRMED, Afn
+from agent.uplinks.szy206_wire.receiver import Receiver
+
+_GARBAGE_S = 5.0  # bytes that wait so long for their rest are no frame
+_LOGIN, _LOGOUT, _KEEPALIVE = "F0 login", "F1 logout", "F2 keep-alive"
+
+
+class _Flight:
+    """A report on its way: the frames still to go, and the one in the air with its sends and confirms."""
+
+    def __init__(self, delivery: Delivery, frames: list[Frame]) -> None:
+        self.delivery = delivery
+        self.frames = deque(frames)
+        self.until_s = math.inf
+        self.sends = 0
+        self.confirms = 0
+
+    @property
+    def frame(self) -> Frame:
+        """The one in the air, with the FCB of its last send."""
+        return replace(self.frames[0], fcb=FIRST_FCB - max(0, self.sends - 1))
+
+
+class Szy206Dialogue:
+    """See `agent.uplinks.dialogue.Dialogue`."""
+
+    def __init__(self, options: WireOptions, *, allows_sets: bool = False) -> None:
+        self._options = options
+        self._allows_sets = allows_sets
+        self._receiver = Receiver(images=False)
+        self._flight: _Flight | None = None
+        self._login_until_s = -math.inf  # nothing is sent before, unless the centre answered
+        self._quiet_s = 0.0
+        self._heard_s = 0.0
+        self._orders: dict[int, Order] = {}
+        self._token = 0
+        self._dropped = 0
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the login is through and nothing is in the air."""
+        return self._flight is None and self._login_until_s == -math.inf
+
+    @property
+    def deadline_s(self) -> float:
+        """The next repeat, keep-alive, end of the login, or giving up of half a frame."""
+        waits = [self._quiet_s + self._options.keepalive_s]
+        if self._flight is not None:
+            waits.append(self._flight.until_s)
+        if self._login_until_s != -math.inf:
+            waits.append(self._login_until_s)
+        if self._receiver.pending:
+            waits.append(self._heard_s + _GARBAGE_S)
+        return min(waits)
+
+    def opened(self, now: Moment) -> Step:
+        """Logs in."""
+        self._heard_s = now.s
+        if self._options.wants_login_answer:
+            self._login_until_s = now.s + self._options.timeout_s
+        return Step((self._link(_LOGIN, now),))
+
+    def send(self, delivery: Delivery, now: Moment) -> Step:
+        """Sends the first frame of a report."""
+        assert self.is_ready
+        try:
+            frames = frames_of(delivery.content, self._options, now_ms=now.at_ms or delivery.content.slot_ms)
+        except UnfitError as error:
+            return Step(happenings=(Refused(tag=delivery.tag, reason=str(error)),))
+        self._flight = _Flight(delivery, frames)
+        return Step((self._sent(self._flight, now),))
+
+    def receive(self, data: bytes, now: Moment) -> Step:
+        """Takes what arrived; what is no frame is skipped and said."""
+        self._heard_s = now.s
+        return self._taken(self._receiver.feed(data), now)
+
+    def answer(self, token: int, result: Mapping[str, Any] | None, now: Moment) -> Step:
+        """Answers a query, or a setting that was carried out; silence for what was not, and for broadcasts."""
+        order = self._orders.pop(token, None)
+        if order is None or result is None or order.is_broadcast:
+            return Step()
+        try:
+            frames = replies_of(order, result, self._options, now_ms=now.at_ms or 0)
+        except UnfitError as error:
+            return Step(happenings=(Violation(code="no_answer", detail=str(error)),))
+        self._quiet_s = now.s
+        return Step(tuple(frame.to_bytes() for frame in frames))
+
+    def tick(self, now: Moment) -> Step:
+        """Repeats, gives up, keeps alive."""
+        step = Step()
+        if self._receiver.pending and now.s >= self._heard_s + _GARBAGE_S:
+            step = self._taken(self._receiver.give_up(), now)
+        if now.s >= self._login_until_s:
+            self._login_until_s = -math.inf  # many centres never answer a login
+        flight = self._flight
+        if flight is not None and now.s >= flight.until_s:
+            return _joined(step, self._late(flight, now))
+        if now.s >= self._quiet_s + self._options.keepalive_s:
+            return _joined(step, Step((self._link(_KEEPALIVE, now),)))
+        return step
+
+    def farewell(self, now: Moment) -> Step:
+        """Logs out."""
+        return Step((self._link(_LOGOUT, now),))
+
+    def _late(self, flight: _Flight, now: Moment) -> Step:
+        """No confirm in time: once more with the next lower FCB; none left: the exchange has failed."""
+        if flight.confirms:
+            return Step(happenings=(Over(reason="repeats without confirm"),))
+        if flight.sends >= FIRST_FCB:
+            self._flight = None
+            return Step(happenings=(Unanswered(tag=flight.delivery.tag),))
+        return Step((self._sent(flight, now),))
+
+    def _sent(self, flight: _Flight, now: Moment) -> bytes:
+        flight.sends += 1
+        flight.until_s = now.s + self._options.timeout_s
+        self._quiet_s = now.s
+        return flight.frame.to_bytes()
+
+    # --- frames that came
+
+    def _taken(self, frames: list[Frame], now: Moment) -> Step:
+        data: list[bytes] = []
+        happenings: list[Happening] = []
+        for frame in frames:
+            step = self._frame(frame, now)
+            data += step.data
+            happenings += step.happenings
+        if self._receiver.dropped > self._dropped:
+            happenings.append(Violation(code="noise", detail=f"{self._receiver.dropped - self._dropped} bytes"))
+            self._dropped = self._receiver.dropped
+        return Step(tuple(data), tuple(happenings))
+
+    def _frame(self, frame: Frame, now: Moment) -> Step:
+        if frame.is_up:
+            return Step(happenings=(Violation(code="direction", detail="up"),))
+        if frame.afn in CONFIRMED and frame.address == self._options.address:
+            return self._confirmed(frame, now)
+        if frame.afn == Afn.LINK and frame.address == self._options.address:
+            self._login_until_s = -math.inf
+            return Step()
+        order = ask_of(frame, self._options, now_ms=now.at_ms, allows_sets=self._allows_sets)
+        if not isinstance(order, Order):
+            return Step(happenings=(order,))
+        self._token += 1
+        self._orders = {self._token: order}
+        return Step(happenings=(Asked(token=self._token, name=order.name, arguments=order.arguments),))
+
+    def _confirmed(self, frame: Frame, now: Moment) -> Step:
+        """One confirm for each send; the first delivers the frame, the last lets the next one go."""
+        flight = self._flight
+        if flight is None or not is_confirm_of(frame, flight.frames[0], self._options.dialect):
+            return Step(happenings=(Violation(code="unasked_confirm", detail=f"{frame.afn:02X}"),))
+        flight.confirms += 1
+        is_delivered = flight.confirms == 1 and len(flight.frames) == 1
+        happenings: tuple[Happening, ...] = (Acknowledged(tag=flight.delivery.tag),) if is_delivered else ()
+        if flight.confirms < flight.sends:
+            flight.until_s = now.s + self._options.timeout_s
+            return Step(happenings=happenings)
+        flight.frames.popleft()
+        flight.sends = flight.confirms = 0
+        if not flight.frames:
+            self._flight = None
+            return Step(happenings=happenings)
+        return Step((self._sent(flight, now),), happenings)
+
+    def _link(self, word: str, now: Moment) -> bytes:
+        self._quiet_s = now.s
+        body = compose({"link": word}, is_up=True, afn=Afn.LINK)
+        return Frame(is_up=True, func=0, address=self._options.address, afn=Afn.LINK, body=body).to_bytes()
+
+
+def _joined(first: Step, second: Step) -> Step:
+    return Step((*first.data, *second.data), (*first.happenings, *second.happenings))
