@@ -42,13 +42,13 @@ def implied_cv(n: int, relative_error: Decimal, *, z: Decimal = Z_95) -> Decimal
 
 
 @exact
-def single_well_rel(cv: Decimal, n: int) -> Decimal:
+def single_well_rel(cv: Decimal, n: int | Decimal) -> Decimal:
     """The relative uncertainty of a stratum's coefficient, from n typical wells, at one untested well."""
     return positive("cv", cv) * (ONE + ONE / positive("n_typical_wells", Decimal(n))).sqrt()
 
 
 @exact
-def total_rel(cv: Decimal, n: int, m: Decimal) -> Decimal:
+def total_rel(cv: Decimal, n: int | Decimal, m: Decimal) -> Decimal:
     """The same for the total of m similar wells, none of them among the n; `effective_wells` for unequal ones."""
     return positive("cv", cv) * (ONE / positive("m_wells", m) + ONE / positive("n_typical_wells", Decimal(n))).sqrt()
 
