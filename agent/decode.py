@@ -7,7 +7,7 @@ from decimal import Context, Decimal, localcontext
 from typing import Any
 
 from agent.entries import Entry, Factor, FlagTest
-from agent.model import Reason, Value
+from agent.model import QualityMap, Reason, Value
 from agent.quantities import QUANTITIES
 from drivers.contract import Item, NoValue, RawValue
 from drivers.octets import float_step
@@ -64,6 +64,17 @@ def codes(entries: Sequence[Entry], raws: Raws) -> dict[Any, Decimal]:
             if isinstance(raw, Decimal):
                 found[factor.item] = raw
     return found
+
+
+def with_changes(
+    entries: Sequence[Entry], quality: QualityMap, before: Mapping[Any, Decimal], codes: Mapping[Any, Decimal]
+) -> QualityMap:
+    """The quality with SETTING_CHANGED on every quantity of which a live unit or multiplier is not what it was."""
+    changed = {item for item, code in codes.items() if before.get(item, code) != code}
+    if not changed:
+        return quality
+    scaled = [entry.quantity for entry in entries if any(each.item in changed for each in entry.factors)]
+    return {**quality, **{name: (*quality.get(name, ()), Reason.SETTING_CHANGED.value) for name in scaled}}
 
 
 def coarsening(entries: Sequence[Entry]) -> tuple[Entry, ...]:

@@ -16,7 +16,10 @@ QualityMap = Mapping[str, tuple[str, ...]]
 
 
 INTAKE = "intake"
-"""The protocol of rounds that no meter answered: an intake's account derived them; their one raw reply is the proof."""
+"""The protocol of rounds that no meter answered: an intake's account derived them.
+
+Of their raw replies the first is the proof, the second the number of the last round whose outcomes were stored by then.
+"""
 
 MANUAL = "manual"
 """The protocol of rounds that a person read from a meter and entered; their one raw reply says who and how."""
@@ -35,6 +38,8 @@ class Reason(StrEnum):
     UNKNOWN_CODE = "UNKNOWN_CODE"  # a unit or multiplier code that the profile does not list
     OUT_OF_RANGE = "OUT_OF_RANGE"
     NEGATIVE_DELTA = "NEGATIVE_DELTA"
+    REVISED = "REVISED"  # a declaration that counts from earlier has changed it since it was first told
+    SETTING_CHANGED = "SETTING_CHANGED"  # a unit or multiplier in the meter is not what it was in the round before
     UNCONFIRMED = "UNCONFIRMED"  # the profile leaves something open, and nobody has compared it with the display yet
 
 

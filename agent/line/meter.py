@@ -142,6 +142,7 @@ class PolledMeter:
         self._layout = self._made_layout()
         self._later = 0
         self._codes: dict[Any, Decimal] = {}
+        self._round_codes: dict[Any, Decimal] = {}
         self._has_codes = any(entry.factors for entry in self.entries)
         self._coarsening = decode.coarsening(self.entries)
         self._split: list[Ask] = []
@@ -246,12 +247,14 @@ class PolledMeter:
         """The round this sweep makes."""
         self.rounds += 1
         self._later = 0
+        before, codes = self._round_codes, decode.codes(self.entries, sweep.raws) if self._has_codes else {}
+        self._round_codes = {**before, **codes}
         heard = {id(asked.ask): asked.transaction.received for asked in sweep.done}
         return Round(
             layout=self._layout,
             boot_ms=clock.boot_ms(sweep.at_s),
             values=sweep.values,
-            quality=sweep.quality,
+            quality=decode.with_changes(self.entries, sweep.quality, before, codes),
             raw=tuple(heard.get(id(ask), b"") for ask in self._asks),
         )
 

@@ -20,7 +20,8 @@ class Verdict(NamedTuple):
     """What a rule says about one value, interval or day, at UTC ms `at_ms`.
 
     `holds`: its condition is there, with this level (PASS: a notice). `since_ms` is when it began, where the rule knows
-    better than `at_ms`; `number` the round that shows it, where that is not the one just heard.
+    better than `at_ms`; `number` the round that shows it, where that is not the one just heard. `is_certain`: seen once
+    is often enough.
     """
 
     rule: str
@@ -32,6 +33,7 @@ class Verdict(NamedTuple):
     evidence: Mapping[str, str] = _NOTHING
     since_ms: int | None = None
     number: int | None = None
+    is_certain: bool = False
 
 
 def passed(rule: str, subject: str, quantity: str, at_ms: int) -> Verdict:
@@ -77,7 +79,7 @@ class Episodes:
             episode = self.by_key[key] = Episode(verdict.level, began_ms, shown, verdict.evidence)
         episode.absent_ms = None
         episode.number = max(episode.number, shown)
-        needed = 1 if limits.rule.counts_itself else limits.min_samples
+        needed = 1 if verdict.is_certain or limits.rule.counts_itself else limits.min_samples
         episode.seen = min(episode.seen + 1, needed)
         is_worse = _rank(verdict.level) > _rank(episode.level)
         if is_worse:
@@ -87,11 +89,14 @@ class Episodes:
         episode.is_open = True
         return _found(verdict, episode, limits, None)
 
-    def level(self, rule: str) -> int | None:
-        """The worst level of the rule's open findings, None without one."""
-        prefix = f"{rule}|"
-        found = [each.level for key, each in self.by_key.items() if each.is_open and key.startswith(prefix)]
-        return max(found, key=_rank, default=None)
+    def open_levels(self) -> dict[str, int]:
+        """The worst level of each rule's open findings."""
+        found: dict[str, int] = {}
+        for key, episode in self.by_key.items():
+            rule = key.partition("|")[0]
+            if episode.is_open and _rank(episode.level) >= _rank(found.get(rule, NOTICE)):
+                found[rule] = int(episode.level)
+        return found
 
     def _absent(self, key: str, episode: Episode, verdict: Verdict, limits: Limits) -> Found | None:
         if not episode.is_open:

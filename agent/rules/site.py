@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
-from agent.derive.exact import CONTEXT, ZERO, exact, local_day
-from agent.intakes.settings import Channel, EnergySource, IntakeSettings, SourceType, Use
+from agent.derive.exact import CONTEXT, ONE, ZERO, exact, local_day
+from agent.intakes.settings import Channel, EnergySource, IntakeSettings, SourceType, Use, WaterSource
 from agent.rules.table import RULES_BY_ID, Limits, limits_of
 
 _Q4_OF_Q3 = Decimal("1.25")  # ISO 4064-1
@@ -23,18 +23,22 @@ _STEP_DIGITS = 6
 class RuleSite:
     """An intake as its rules see it. Flows in m³/h, None where nothing tells them.
 
-    `wanted` are the quantities that each meter owes; `place` is how findings name the intake.
+    `flow_meters` count its water or only check it; `wanted` are the quantities that each meter owes; `place` is how
+    findings name the intake. Pumps run from `running_kw` on, which is compared with the power that the meter tells
+    times `power_factor`: a secondary meter tells it without CT × PT.
     """
 
     settings: IntakeSettings
     place: str
     limits: Mapping[str, Limits]
     wanted: Mapping[str, frozenset[str]]
+    flow_meters: tuple[WaterSource, ...]
     q1_m3h: Decimal | None
     q3_m3h: Decimal | None
     q4_m3h: Decimal | None
     low_m3h: Decimal
     running_kw: Decimal | None
+    power_factor: Decimal
     pump_on_kwh: Decimal | None
 
     def period_ms(self, meter: str) -> int:
@@ -74,36 +78,43 @@ def site_of(settings: IntakeSettings) -> RuleSite:
     """The intake as its rules see it."""
     flows, energy = settings.range, settings.energy
     rated = None if energy is None else _rated_m3h(energy)
-    q4 = flows.q4_m3h
-    if q4 is None and flows.q3_m3h is not None:
+    q4 = flows.q4_m3h or None
+    if q4 is None and flows.q3_m3h:
         q4 = flows.q3_m3h * _Q4_OF_Q3
     if q4 is None and rated is not None:
         q4 = rated * _Q4_OF_RATED
-    q3 = flows.q3_m3h if flows.q3_m3h is not None or q4 is None else q4 / _Q4_OF_Q3
+    q3 = flows.q3_m3h or (None if q4 is None else q4 / _Q4_OF_Q3)
     low = next((flow for flow in (flows.start_m3h, flows.q1_m3h) if flow is not None), None)
     return RuleSite(
         settings=settings,
         place=f"intake/{settings.name}",
         limits={name: limits_of(rule, settings.rules.get(name)) for name, rule in RULES_BY_ID.items()},
         wanted=_wanted(settings),
+        flow_meters=(*settings.water, *settings.check_meters),
         q1_m3h=flows.q1_m3h,
         q3_m3h=q3,
         q4_m3h=q4,
         low_m3h=low if low is not None else (q3 or ZERO) * _LOW_OF_Q3,
         running_kw=None if energy is None else energy.pump_on_fraction * energy.rated_kw,
+        power_factor=ONE if energy is None else _power_factor(energy),
         pump_on_kwh=None if energy is None else energy.rated_kw * _PUMP_ON_H,
     )
 
 
+def _power_factor(energy: EnergySource) -> Decimal:
+    is_own = energy.power is not None and energy.power.meter == energy.meter
+    return energy.ct_ratio * energy.pt_ratio if is_own and not energy.register_is_primary else ONE
+
+
 def _rated_m3h(energy: EnergySource) -> Decimal | None:
     flows = [pump.rated_m3h for pump in energy.pumps]
-    known = [flow for flow in flows if flow is not None]
+    known = [flow for flow in flows if flow]
     return sum(known, ZERO) if known and len(known) == len(flows) else None
 
 
 def _wanted(settings: IntakeSettings) -> Mapping[str, frozenset[str]]:
     wanted: dict[str, set[str]] = {}
-    for source in settings.water:
+    for source in (*settings.water, *settings.check_meters):
         wanted.setdefault(source.meter, set()).add(source.quantity)
     energy = settings.energy
     channels = list(settings.heads)

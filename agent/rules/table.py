@@ -93,6 +93,10 @@ class Limits:
     min_samples: int
     told: Mapping[str, str]
 
+    def is_default(self, name: str) -> bool:
+        """Whether this threshold (`suspect`, `fail`) is the rule's own."""
+        return bool(getattr(self, name) == getattr(self.rule, name))
+
 
 def limits_of(rule: Rule, settings: RuleSettings | None) -> Limits:
     """The rule's own thresholds, each replaced by what the site sets of it."""
