@@ -9,6 +9,7 @@ is to a power that the same meter tells.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -23,6 +24,7 @@ from agent.derive.physics import KPA_PER_MPA
 from agent.derive.site import Observation, Site
 from agent.intakes.outcome import Heard
 from agent.intakes.settings import Channel, EnergySource, IntakeSettings, PumpSource, WaterSource
+from agent.intakes.track import Place
 from agent.model import Reason
 
 DEFAULT_PERIOD_MS = MS_PER_HOUR // 60
@@ -33,6 +35,7 @@ _QUARTER_PI = Decimal("0.7854")
 _SECONDS_PER_HOUR = 3600
 _MM_PER_M = 1000
 _ANY_Q4_M3H = Decimal(2500)  # DN 300 at the fastest, where nothing is known
+CHECK = "check/"  # how the key of a register begins that only checks
 _ENERGY_EXPORT = "energy_export"
 
 
@@ -109,6 +112,54 @@ def ledger_of(pump: PumpSource, records: Sequence[Coefficient], settings: Intake
     """All versions of a pump's coefficients. Raises: OutOfDomain when they do not go together."""
     own = sorted((each for each in records if each.id in pump.coefficients), key=lambda each: (each.id, each.version))
     return Ledger(own, zone=settings.zone, has_gaps=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A register of an intake: a flow meter's (`water`) or an energy meter's (`energy`). `counts`: its water is the
+    intake's; otherwise it only checks. `key` names it in the account's state.
+    """
+
+    key: str
+    meter: str
+    quantity: str
+    counts: bool
+    period_ms: int
+    place: Place
+    water: MeteredSite | None = None
+    energy: Site | None = None
+
+
+def sources_of(settings: IntakeSettings, records: Iterable[Coefficient]) -> tuple[Source, ...]:
+    """The registers of an intake with the coefficients that count. Raises: OutOfDomain."""
+    known = list(records)
+    flows = [(source, True) for source in settings.water] + [(source, False) for source in settings.check_meters]
+    found = [
+        Source(
+            key=f"{'water/' if counts else CHECK}{source.meter}/{source.quantity}",
+            meter=source.meter,
+            quantity=source.quantity,
+            counts=counts,
+            period_ms=period_ms(settings, source.meter),
+            place=Place(settings.zone, q4_m3h(settings)),
+            water=metered_site(source, settings),
+        )
+        for source, counts in flows
+    ]
+    energy = settings.energy
+    if energy is not None:
+        found.append(
+            Source(
+                key=f"{'energy/' if settings.is_converted else CHECK}{energy.meter}/{energy.quantity}",
+                meter=energy.meter,
+                quantity=energy.quantity,
+                counts=settings.is_converted,
+                period_ms=period_ms(settings, energy.meter),
+                place=Place(settings.zone, energy.rated_kw),
+                energy=converted_site(energy, settings, known),
+            )
+        )
+    return tuple(found)
 
 
 def number_in(heard: Heard, quantity: str) -> Decimal | None:
