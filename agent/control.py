@@ -21,14 +21,15 @@ from typing import Any
 
 from agent.clock import Clock
 
-REQUEST_MOST = 64 * 1024
-"""Bytes of a request line, its end included."""
+REQUEST_MOST = 1024 * 1024
+"""Bytes of a request line, its end included: a frozen quarter is 10 kB an intake, and must come in one piece."""
 CLIENTS_MOST = 8
 IDLE_S = 5.0
 """Seconds in which a client must say its line, and read its answer."""
 
 _REPLY_MOST = 16 * 1024 * 1024  # a station of a thousand meters has a status of half a megabyte
 _MODE = 0o660
+_LOGGED_MOST = 200  # characters of an argument
 _PARTS_OF_ONE = frozenset({"ask"})  # a scan asks some hundred times
 _LOOK_S = 0.5  # how often the stop is looked at
 _PEER = struct.Struct("3i")  # SO_PEERCRED, unix(7): pid, uid, gid
@@ -176,7 +177,7 @@ class ControlServer:
         if verb in _PARTS_OF_ONE:
             log.debug("command.carried_out", verb=verb, arguments=arguments)
         else:
-            log.info("command.carried_out", verb=verb, arguments=arguments)
+            log.info("command.carried_out", verb=verb, arguments={name: _logged(each) for name, each in arguments.items()})
         return answer
 
     def _handler(self, verb: str) -> Handler:
@@ -195,6 +196,11 @@ def _request(line: bytes) -> tuple[str, dict[str, Any]]:
             return verb, arguments
         case _:
             raise ControlError("NOT_A_COMMAND")
+
+
+def _logged(value: object) -> object:
+    """An argument as the log shows it: what is long is in the books, not in the journal."""
+    return value if len(text := str(value)) <= _LOGGED_MOST else f"{text[:_LOGGED_MOST]}…"
 
 
 def _refusal(refused: ControlError) -> dict[str, object]:
