@@ -108,10 +108,16 @@ class Pumping(NamedTuple):
 
 
 @exact
-def without_aux(energy_kwh: Decimal, duration_h: Decimal, aux_kw: Decimal) -> tuple[Decimal, tuple[Flag, ...]]:
-    """The energy less a load that was on during the whole interval, never below 0 (§9.3-4)."""
+def without_aux(
+    energy_kwh: Decimal, duration_h: Decimal, aux_kw: Decimal, *, step_kwh: Decimal = ZERO
+) -> tuple[Decimal, tuple[Flag, ...]]:
+    """The energy less a load that was on during the whole interval (§9.3-4); below 0 it is 0 and says so.
+
+    A register shows up to one last place (`step_kwh`) less than what was used and makes up for it later: so much below
+    0 stays as it is and is nothing to be said.
+    """
     net = energy_kwh - not_negative("aux_kw", aux_kw) * positive("duration_h", duration_h)
-    return (net, ()) if net >= 0 else (ZERO, (Flag.AUX_EXCEEDS_TOTAL,))
+    return (net, ()) if net >= -step_kwh else (ZERO, (Flag.AUX_EXCEEDS_TOTAL,))
 
 
 @exact
@@ -122,18 +128,21 @@ def pumping(
     *,
     standby_kw: Decimal | None = None,
     seen_running: bool = False,
+    step_kwh: Decimal = ZERO,
 ) -> Pumping:
     """Splits an interval's energy into pumping and the rest (§9.3-4).
 
     In an interval longer than 5 min a mean below the threshold may hide a run: it does when the mean is above twice the
-    standby power (as far as that is known), or when the live power showed the pump running at one of the ends.
+    standby power (as far as that is known) by more than the register's last place (`step_kwh`), which standby alone
+    moves once in a while, or when the live power showed the pump running at one of the ends.
     """
-    net, flags = without_aux(energy_kwh, hours(duration_ms), pumps.aux_kw)
+    net, flags = without_aux(energy_kwh, hours(duration_ms), pumps.aux_kw, step_kwh=step_kwh)
     scaled = net * MS_PER_HOUR  # kW × ms, so that comparing means needs no quotient
     if scaled >= pumps.threshold_kw * duration_ms:
         return Pumping(net, net, flags)
     if duration_ms > SHORT_INTERVAL_MS and net > 0:
-        hides_run = standby_kw is not None and scaled > _STANDBY_FACTOR * standby_kw * duration_ms
+        sure = scaled - step_kwh * MS_PER_HOUR
+        hides_run = standby_kw is not None and sure > _STANDBY_FACTOR * standby_kw * duration_ms
         if hides_run or seen_running:
             lifted = max(ZERO, net - (standby_kw or ZERO) * hours(duration_ms))
             return Pumping(lifted, net, (*flags, Flag.PARTIAL_RUN))

@@ -116,7 +116,14 @@ def _load(site: Site, booking: Booking, ends: Ends, state: State) -> Pumping:
         return Pumping(booking.amount, booking.amount, ())
     standby_kw = state.standby.power_kw if site.load.standby_kw is None else site.load.standby_kw
     seen_running = bool(state.begin.is_running or ends.is_running)
-    return pumping(booking.amount, duration_ms, site.load, standby_kw=standby_kw, seen_running=seen_running)
+    return pumping(
+        booking.amount,
+        duration_ms,
+        site.load,
+        standby_kw=standby_kw,
+        seen_running=seen_running,
+        step_kwh=site.accuracy.step_kwh,
+    )
 
 
 def _standby(load: Pumping, booking: Booking, before: Standby, *, is_quiet: bool) -> Standby:

@@ -49,7 +49,9 @@ class Standby:
     @property
     def power_kw(self) -> Decimal | None:
         """The mean standby power, None until six idle hours were seen."""
-        return rounded_kwh(self.energy_kwh / hours(self.duration_ms)) if self.duration_ms >= _LEARNT_MS else None
+        if self.duration_ms < _LEARNT_MS:
+            return None
+        return max(ZERO, rounded_kwh(self.energy_kwh / hours(self.duration_ms)))
 
     def ran(self) -> Standby:
         """After an interval with pumping, or one that says nothing about standby."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
-from decimal import Decimal, localcontext
+from decimal import ROUND_DOWN, Decimal, localcontext
 
 import pytest
 from hypothesis import given, settings
@@ -71,7 +72,8 @@ def test_a_run_hidden_in_a_long_interval_keeps_its_water():
     assert interval.flags == (Flag.PARTIAL_RUN,)
     assert interval.volume_m3 == D("2.4") * D("2.2")
     assert last(where, every(["100", "100.2"], HOUR)).volume_m3 == 0  # exactly twice the standby power
-    assert last(where, every(["100", "100.21"], HOUR)).volume_m3 == D("0.11") * D("2.2")
+    assert last(where, every(["100", "100.21"], HOUR)).volume_m3 == 0  # standby moves the last place once in a while
+    assert last(where, every(["100", "100.22"], HOUR)).volume_m3 == D("0.12") * D("2.2")
 
 
 def test_standby_is_learnt_from_idle_hours():
@@ -468,3 +470,14 @@ def test_rounds_that_were_lost_lose_no_energy(steps, data):
 def test_a_text_that_is_no_state_is_refused(text):
     with pytest.raises(OutOfDomain):
         State.from_text(text)
+
+
+def test_a_register_of_coarse_steps_makes_no_water_of_standby_and_no_doubt_of_an_auxiliary_load():
+    where = site(load=PumpSet(rated_kw=D(15), aux_kw=D("0.3")), period_ms=STEP * 3, step=D("0.01"), factor=D(20))
+    where = replace(where, accuracy=replace(where.accuracy, step_kwh=D("0.2")))
+    used_kwh = [n * D("0.1") for n in range(200)]  # 0.4 kW: 0.3 of the auxiliary load, 0.1 of standby
+    shown = [(D(100) + used / 20).quantize(D("0.01"), ROUND_DOWN) for used in used_kwh]
+    intervals, state = run(where, every(shown, STEP * 3))
+    assert {interval.flags for interval in intervals} == {()}
+    assert state.volume_m3 == 0
+    assert float(state.standby.power_kw) == pytest.approx(0.1, abs=0.01)
