@@ -86,7 +86,7 @@ class Sensor:
 
 
 class EnergyMeter:
-    """Energy and power of the whole pump house; with `ratio` its power is shown as primary."""
+    """Energy and power of the whole pump house; behind a CT both are what flows on the meter's side."""
 
     def __init__(self, register: Register, *later: tuple[int, Register], power: Sensor | None) -> None:
         self._dial = Dial(register, *later)

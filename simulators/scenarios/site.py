@@ -8,6 +8,7 @@ from decimal import Decimal
 from random import Random
 from zoneinfo import ZoneInfo
 
+from agent.calibration.result import Site
 from agent.derive.coefficient import Coefficient
 from agent.derive.exact import midnight_ms
 from agent.derive.records import record_of
@@ -23,13 +24,12 @@ from agent.intakes.settings import (
     Range,
     WaterSource,
 )
-from simulators.calibrating import affine_level, trials_from
-from simulators.irrigation import irrigation
+from simulators.irrigation import Irrigation
 from simulators.plant_form import GridForm, PipeForm, PlantForm, PumpForm, WellForm
 from simulators.plant_long import LongPlant, Unit
-from simulators.plant_meters import EnergyMeter, FlowMeter, HeadSensors, Register, Sensor, drawn_ppm
+from simulators.plant_meters import PPM, EnergyMeter, FlowMeter, HeadSensors, Register, Sensor, drawn_ppm
 from simulators.scenarios.scenario import Fixture, Scenario
-from simulators.trial import drawn_tester
+from simulators.trial import Well, calibrated, drawn_tester, reference_of, runs_from, table_text
 
 ZONE = ZoneInfo("Asia/Shanghai")
 EPOCH_MS = midnight_ms(date(2025, 1, 1), ZONE)
@@ -47,6 +47,7 @@ FORM = PlantForm(
 )
 _TESTED = date(2026, 2, 25)
 _TRIAL_DAYS = (date(2025, 4, 10), date(2025, 8, 20), date(2026, 2, 20))
+_CERTIFIED = date(2026, 12, 31)
 _BOUGHT = date(2025, 6, 1)
 _CLASS_PCT = 1.0
 _WATER_CLASS_PCT = 2.0
@@ -77,14 +78,15 @@ def energy_register(seed: int) -> Register:
 def flow_meter(seed: int) -> Fixture:
     """`main-flow`: volume and flow."""
     register = flow_register(seed)
-    sensor = Sensor(gain=1 + register.error_ppm / 1_000_000, noise=0.25, decimals=3)
+    sensor = Sensor(gain=1 + register.error_ppm / PPM, noise=0.25, decimals=3)
     return Fixture("main-flow", lambda: FlowMeter(register, flow=sensor))
 
 
 def energy_meter(seed: int) -> Fixture:
     """`pump-kwh`: energy and power."""
     register = energy_register(seed)
-    sensor = Sensor(gain=1 + register.error_ppm / 1_000_000, noise=0.005, decimals=3)
+    gain = (1 + register.error_ppm / PPM) / float(CT_RATIO)  # it shows what flows on the CT's side
+    sensor = Sensor(gain=gain, noise=0.0003, decimals=4)
     return Fixture("pump-kwh", lambda: EnergyMeter(register, power=sensor))
 
 
@@ -96,21 +98,25 @@ def level_sensor(seed: int) -> Fixture:
 
 def plant(seed: int) -> LongPlant:
     """A well of 90 m³/h at 44 m, watering from March to June."""
-    turns = tuple(irrigation(BEGIN_MS, END_MS, Random(seed << 8 | 5)))
+    turns = tuple(Irrigation(Random(seed << 8 | 5)).turns(BEGIN_MS, END_MS))
     return LongPlant([Unit(form=FORM, turns=turns)], begin_ms=BEGIN_MS, epoch_ms=EPOCH_MS)
 
 
 def coefficient(seed: int) -> Coefficient:
-    """`W3`, tested at three levels over the year before."""
+    """`W3`, a line over the level, tested at three levels over the year before."""
     chance = Random(seed << 8 | 6)
-    tester = drawn_tester(chance, energy_register(seed), u_reference=0.005)
-    days = [midnight_ms(day, ZONE) for day in _TRIAL_DAYS]
-    trials = [
-        each
-        for day_ms in days
-        for each in trials_from(FORM, tester, chance, midnight_ms=day_ms, count=3, epoch_ms=EPOCH_MS)
+    tester = drawn_tester(chance, u_reference=0.005)
+    register = energy_register(seed)
+    well = Well(form=FORM, register=register, epoch_ms=EPOCH_MS, openings=(0.7, 1.0), name="W3")
+    rows = [
+        row
+        for day in _TRIAL_DAYS
+        for row in runs_from(well, tester, chance, midnight_ms=midnight_ms(day, ZONE), speeds=(1.0,) * 4, zone=ZONE)
     ]
-    return affine_level(trials, tester, name="W3", tested=_TESTED, until=date(2027, 2, 25))
+    site = Site(reference=reference_of(tester, until=_CERTIFIED), step_kwh=register.step * CT_RATIO)
+    found = calibrated("affine_level", table_text(rows), site, name="W3", valid_from=_TESTED).coefficient
+    assert found is not None, "the runs of this site are good enough"
+    return found
 
 
 def declared(record: Coefficient, number: int = 1) -> Declared:
