@@ -177,7 +177,9 @@ class ControlServer:
         if verb in _PARTS_OF_ONE:
             log.debug("command.carried_out", verb=verb, arguments=arguments)
         else:
-            log.info("command.carried_out", verb=verb, arguments={name: _logged(each) for name, each in arguments.items()})
+            log.info(
+                "command.carried_out", verb=verb, arguments={name: _logged(each) for name, each in arguments.items()}
+            )
         return answer
 
     def _handler(self, verb: str) -> Handler:
