@@ -9,14 +9,14 @@ from decimal import Decimal
 
 from agent.derive.exact import PERCENT, ZERO, exact, midnight_ms
 from agent.derive.flags import Flag, Qartod
+from agent.intakes.certificates import COMMISSIONING_DAYS, CertificateState
 from agent.intakes.outcome import Heard
-from agent.intakes.settings import Certificate, EnergySource, Use, WaterSource
+from agent.intakes.settings import EnergySource, Use, WaterSource
 from agent.rules.compliance import prewarning
 from agent.rules.contract import Standing, Step
 from agent.rules.episodes import NOTICE, Verdict, not_judged, passed
 from agent.rules.site import RuleSite, told
 
-COMMISSIONING_DAYS = 90  # M4: a missing certificate counts as overdue after it
 LICENCE_NOTICE_DAYS = 90  # M7, R19
 NOTICE_BELOW_PCT = Decimal(10)  # M7, R17: 80 % notice, 90 % warning
 _TRAILING_DAYS = 30  # M7, R17
@@ -24,9 +24,11 @@ _FORECAST_DAYS = 7  # ours: a mean over fewer days forecasts nothing
 _REPEATS_PCT = Decimal(1)  # M7, R5: duplicates > 1 %; off-grid times likewise
 _OFF_GRID_MS = 300_000  # M7, R5
 _MONTHS, _QUARTERS = 12, 4
-_YEARS_USUAL = 2  # M4: water meters above DN 50 or Q3 16, electromagnetic and ultrasonic meters
-_SMALL = (Decimal(50), Decimal(16))  # M4, JJG 162-2019: DN and Q3 up to which the first verification is the only one
-_SMALLEST_DN, _YEARS_SMALLEST, _YEARS_SMALL = Decimal(25), 6, 4
+_CERTIFICATES = {
+    CertificateState.DUE_SOON: NOTICE,
+    CertificateState.OVERDUE: Qartod.SUSPECT,
+    CertificateState.OVERDUE_LONG: Qartod.FAIL,
+}
 _STATES = {
     Flag.DUE_SOON: NOTICE,
     Flag.EXPIRED_GRACE: Qartod.SUSPECT,
@@ -135,26 +137,19 @@ class Duty:
 
     def _new_day(self, today: date, at_ms: int) -> Iterator[Verdict]:
         settings = self._site.settings
-        for source in (*settings.water, *settings.check_meters):
-            until = valid_until(source.certificate, self._years(source))
-            yield self._certificate(source, until, today, at_ms)
-        if settings.energy is not None:
-            energy = settings.energy
-            until = None if energy.certificate is None else energy.certificate.valid_until
-            yield self._certificate(energy, until, today, at_ms)
+        sources: list[WaterSource | EnergySource] = [
+            *settings.water,
+            *settings.check_meters,
+            *([] if settings.energy is None else [settings.energy]),
+        ]
+        for source in sources:
+            yield self._certificate(source, today, at_ms)
         yield from self._licence(today, at_ms)
 
-    def _years(self, source: WaterSource) -> int:
-        """For how many years a certificate that names no end is good for."""
-        pipe, q3 = self._site.settings.pipe.dn_mm, self._site.settings.range.q3_m3h
-        is_small = pipe is not None and q3 is not None and pipe <= _SMALL[0] and q3 <= _SMALL[1] and bool(source.meter)
-        if not is_small or pipe is None:
-            return _YEARS_USUAL
-        return _YEARS_SMALLEST if pipe <= _SMALLEST_DN else _YEARS_SMALL
-
-    def _certificate(self, source: WaterSource | EnergySource, until: date | None, today: date, at_ms: int) -> Verdict:
+    def _certificate(self, source: WaterSource | EnergySource, today: date, at_ms: int) -> Verdict:
         """R15: DUE_SOON from 60 days before the last valid day, OVERDUE after it, OVERDUE_LONG after 180 days more."""
         limits, subject, quantity = self._site.limits["R15"], f"meter/{source.meter}", source.quantity
+        until = None if source.certificate is None else source.certificate.valid_until
         began_ms = at_ms if self._memory.began_ms is None else self._memory.began_ms
         state = certificate_state(
             until,
@@ -163,12 +158,11 @@ class Duty:
             soon_days=int(limits.suspect or 0),
             long_days=int(limits.fail or 0),
         )
-        levels = {"DUE_SOON": NOTICE, "OVERDUE": Qartod.SUSPECT, "OVERDUE_LONG": Qartod.FAIL}
-        if state not in levels:
+        if state not in _CERTIFICATES:
             return passed("R15", subject, quantity, at_ms)
         number = "" if source.certificate is None else source.certificate.number
         evidence = {"state": state, "certificate": number, "valid_until": "" if until is None else until.isoformat()}
-        return Verdict("R15", subject, quantity, at_ms, levels[state], holds=True, evidence=evidence)
+        return Verdict("R15", subject, quantity, at_ms, _CERTIFICATES[state], holds=True, evidence=evidence)
 
     def _licence(self, today: date, at_ms: int) -> Iterator[Verdict]:
         """R19: 90 days before the permit's last day a notice, 30 days a warning, on it and after it an alarm."""
@@ -307,25 +301,19 @@ def _found(where: tuple[str, str, str], at_ms: int, evidence: Mapping[str, str],
     return Verdict(*where, at_ms, Qartod.FAIL, holds=True, evidence=evidence)
 
 
-def valid_until(certificate: Certificate | None, years: int) -> date | None:
-    """Its own last valid day wins; else the usual time after its date (M4); None where neither is known."""
-    if certificate is None or certificate.valid_until is not None or certificate.issued is None:
-        return None if certificate is None else certificate.valid_until
-    issued = certificate.issued
-    day = 28 if (issued.month, issued.day) == (2, 29) else issued.day
-    return date(issued.year + years, issued.month, day) - timedelta(days=1)
-
-
-def certificate_state(until: date | None, today: date, *, commissioned: date, soon_days: int, long_days: int) -> str:
-    """VALID, DUE_SOON, OVERDUE, OVERDUE_LONG; UNKNOWN without an end, OVERDUE once commissioning is over (M4)."""
+def certificate_state(
+    until: date | None, today: date, *, commissioned: date, soon_days: int, long_days: int
+) -> CertificateState:
+    """The state on a day by the last valid day; without one unknown while the intake is commissioned, then overdue."""
     if until is None:
-        return "OVERDUE" if (today - commissioned).days >= COMMISSIONING_DAYS else "UNKNOWN"
+        is_new = (today - commissioned).days <= COMMISSIONING_DAYS
+        return CertificateState.UNKNOWN if is_new else CertificateState.OVERDUE
     over = (today - until).days
     if over > long_days:
-        return "OVERDUE_LONG"
+        return CertificateState.OVERDUE_LONG
     if over > 0:
-        return "OVERDUE"
-    return "DUE_SOON" if -over <= soon_days else "VALID"
+        return CertificateState.OVERDUE
+    return CertificateState.DUE_SOON if -over < soon_days else CertificateState.VALID
 
 
 def plan_period(today: date, plan_m3: tuple[Decimal, ...]) -> tuple[date, date, Decimal]:
