@@ -1,14 +1,13 @@
 """Reads what a report is made of, from the database that a daemon may be writing, and finds the frozen ones in it.
 
-Strategy: only the closings at a report's edges are read, a few hundred an intake whatever the database holds, and a
-handful of rounds around its two ends. A round is looked for near the number that the closing names, never by scanning.
+Strategy: only the closings at a report's edges are read, a hundred an intake whatever the database holds; they name
+the rounds and registers around each hour, so that no round is read at all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from decimal import Decimal
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -16,18 +15,15 @@ from agent.derive.coefficient import Coefficient
 from agent.derive.exact import MS_PER_HOUR
 from agent.derive.records import coefficient_from
 from agent.intakes.settings import IntakeSettings
-from agent.model import StoredRound
 from agent.reports.building import report_of
 from agent.reports.closings import Standing, standing_of
 from agent.reports.facts import Facts, IntakeFacts
-from agent.reports.report import Anomaly, Declaration, Photo, Report, SealRef, Shown, report_from, superseded
+from agent.reports.report import Anomaly, Declaration, Photo, Report, SealRef, report_from
 from agent.reports.spans import Span
 from agent.settings import Station
 from agent.store.book_reader import BookReader, ClosingRow, EventRow, LedgerRow
 
 _DECLARED = ("replacement", "decision", "reading", "acknowledgement")
-_CHUNK = 256  # rounds looked through at a time, around a boundary
-_CHUNKS = 40  # and no further: a meter silent for so long has no reading near it
 _DAY_MS = 24 * MS_PER_HOUR
 
 
@@ -92,13 +88,11 @@ class Reporting:
             standings=standings,
             has_begun=has_begun,
             year=self._standing(settings.name, span.year_begin_ms(self._zone)),
-            shown=self._shown(settings, standings),
             coefficients=self._coefficients(settings),
             declarations=tuple(_declaration(row) for row in declared),
             photos=tuple(photo for row in declared for photo in _photos(row)),
             anomalies=tuple(map(self._anomaly, self._book.events(settings.name, span.begin_ms, span.end_ms))),
             archive_version=archive.get("version"),
-            archive=archive.get("archive", {}),
         )
 
     def _standings(self, intake: str, span: Span) -> tuple[tuple[Standing, ...], bool]:
@@ -114,46 +108,6 @@ class Reporting:
     def _standing(self, intake: str, at_ms: int) -> Standing | None:
         row = self._book.closing(intake, at_ms)
         return None if row is None else _standing(row)
-
-    def _shown(
-        self, settings: IntakeSettings, standings: Sequence[Standing]
-    ) -> dict[tuple[str, str], tuple[Shown, Shown]]:
-        if not standings:
-            return {}
-        channels = [(source.meter, source.quantity) for source in settings.water]
-        if settings.energy is not None:
-            channels.append((settings.energy.meter, settings.energy.quantity))
-        first, last = standings[0], standings[-1]
-        return {channel: (self._around(channel, first), self._around(channel, last)) for channel in channels}
-
-    def _around(self, channel: tuple[str, str], standing: Standing) -> Shown:
-        """What a register showed before and after a closing's hour."""
-        before = after = None
-        if (end := standing.before) is not None:
-            before = self._reading(channel, _downwards(end.number), lambda at_ms: at_ms < standing.at_ms)
-        for end in (standing.before, standing.after):  # the second where the first is on the far side of a long gap
-            if after is None and end is not None:
-                starts = _upwards(max(1, end.number - _CHUNK // 2))
-                after = self._reading(channel, starts, lambda at_ms: at_ms >= standing.at_ms)
-        return Shown(
-            before=before[0] if before else "",
-            before_ms=before[1] if before else None,
-            before_value=before[2] if before else None,
-            after=after[0] if after else "",
-            after_ms=after[1] if after else None,
-            after_value=after[2] if after else None,
-        )
-
-    def _reading(
-        self, channel: tuple[str, str], chunks: Iterable[tuple[int, int, bool]], fits: Callable[[int], bool]
-    ) -> tuple[str, int, Decimal] | None:
-        """The first reading of a register that fits: its round's id, its time, its value."""
-        for first, last, newest_first in chunks:
-            rounds = self._book.rounds.rounds(first, last, limit=_CHUNK)
-            for found in reversed(rounds) if newest_first else rounds:
-                if (value := _text(found, channel)) is not None and found.at_ms is not None and fits(found.at_ms):
-                    return found.id, found.at_ms, Decimal(value)
-        return None
 
     def _coefficients(self, settings: IntakeSettings) -> tuple[Coefficient, ...]:
         ids = [] if settings.energy is None else [name for pump in settings.energy.pumps for name in pump.coefficients]
@@ -185,8 +139,7 @@ class Reporting:
     def _seal(self, intakes: Sequence[IntakeFacts]) -> SealRef | None:
         """The link of the chain that covers the last round that the report rests on."""
         ends = [intake.standings[-1] for intake in intakes if intake.standings]
-        numbers = [end.number for each in ends for end in (each.before, each.after) if end is not None]
-        row = self._book.seal_of(max(numbers)) if numbers else None
+        row = self._book.seal_of(max(end.last for end in ends)) if ends else None
         return None if row is None else SealRef(id=row.id, last=row.last, hash=row.hash)
 
     def _anomaly(self, row: EventRow) -> Anomaly:
@@ -210,7 +163,7 @@ class Reporting:
 
 
 def frozen_versions(book: BookReader, name: str) -> list[Frozen]:
-    """The versions of a quarter, ascending; all but the last are superseded."""
+    """The versions of a quarter, ascending."""
     found = []
     for row in book.ledger("frozen", name):
         body = row.body
@@ -224,7 +177,7 @@ def frozen_versions(book: BookReader, name: str) -> list[Frozen]:
                 signature=body.get("signature", ""),
             )
         )
-    return [*(replace(each, report=superseded(each.report)) for each in found[:-1]), *found[-1:]]
+    return found
 
 
 def stretches(numbers: Iterable[int]) -> list[tuple[int, int]]:
@@ -244,24 +197,8 @@ def number_of(round_id: str) -> int | None:
     return int(number) if number.isascii() and number.isdigit() else None
 
 
-def _downwards(number: int) -> Iterator[tuple[int, int, bool]]:
-    lasts = range(number, max(0, number - _CHUNKS * _CHUNK), -_CHUNK)
-    return ((max(1, last - _CHUNK + 1), last, True) for last in lasts)
-
-
-def _upwards(number: int) -> Iterator[tuple[int, int, bool]]:
-    return ((first, first + _CHUNK - 1, False) for first in range(number, number + _CHUNKS * _CHUNK, _CHUNK))
-
-
-def _text(found: StoredRound, channel: tuple[str, str]) -> str | None:
-    meter, quantity = channel
-    if found.layout.meter != meter or quantity not in found.layout.quantities:
-        return None
-    return found.texts[found.layout.quantities.index(quantity)]
-
-
 def _standing(row: ClosingRow) -> Standing:
-    return standing_of(row.at_ms, row.revision, row.number, row.body)
+    return standing_of(row.at_ms, row.revision, row.body)
 
 
 def _declaration(row: LedgerRow) -> Declaration:

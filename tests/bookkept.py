@@ -13,7 +13,7 @@ from decimal import Decimal
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from agent.derive.exact import local_day, midnight_ms
+from agent.derive.exact import local_day, midnight_ms, rounded_m3
 from agent.derive.uncertainty import Share, plus
 from agent.model import Layout, Round
 from agent.store.store import Store
@@ -103,9 +103,7 @@ class Books:
         self.declare("coefficient", "W7", ms("2026-04-01"), {**COEFFICIENT, "report": "ab" * 32})
 
     def _rounds(self) -> None:
-        store = Store(
-            self.path, clock=self.clock, log=QuietLog(), keep_s=10**9, max_bytes=4 << 30, free_bytes=0
-        )
+        store = Store(self.path, clock=self.clock, log=QuietLog(), keep_s=10**9, max_bytes=4 << 30, free_bytes=0)
         store.open()
         store.date_boot(self.begin_ms, "host")
         for at_ms in range(self.begin_ms + LATE_MS, self.end_ms, STEP_MS):
@@ -122,12 +120,21 @@ class Books:
         shown = shown.quantize(Decimal("0.0001"))
         boot_ms = at_ms - self.begin_ms
         number = store.append(
-            Round(layout=form, boot_ms=boot_ms, values=(shown,), quality={}, raw=(b"\x02\x04\x04" + boot_ms.to_bytes(6),))
+            Round(
+                layout=form, boot_ms=boot_ms, values=(shown,), quality={}, raw=(b"\x02\x04\x04" + boot_ms.to_bytes(6),)
+            )
         )
         energy_text = None if energy is None else str((shown - 1000) * CT)
         volume = str((shown - 1000) if energy_text is None else Decimal(energy_text) * TC)
         self.ends[intake].append(
-            {"number": number, "at_ms": at_ms, "volume": volume, "energy": energy_text, "pumping": energy_text}
+            {
+                "number": number,
+                "at_ms": at_ms,
+                "volume": volume,
+                "energy": energy_text,
+                "pumping": energy_text,
+                "register": str(shown),
+            }
         )
         if number % 500 == 0:
             store.commit(every=True)
@@ -166,7 +173,24 @@ class Books:
             "qc": {"1": readings - readings // 100, "3": readings // 100}, "runs": readings // 48,
             "run_h": "0", "swaps": 0, "rollovers": 0, "gaps": readings // 1000,
         }  # fmt: skip
-        return {"form": 1, "before": before, "after": after, "tally": tally, "counts": counts}
+        registers = {
+            METERS[intake].meter: {
+                name: {"id": end["id"], "at_ms": end["at_ms"], "register": end["register"]}
+                for name, end in (("before", before), ("after", after))
+            }
+        }
+        ends = {
+            name: {key: end[key] for key in end if key != "register"}
+            for name, end in (("before", before), ("after", after))
+        }
+        return {
+            "form": 1,
+            **ends,
+            "settled": settled(before, after),
+            "registers": registers,
+            "tally": tally,
+            "counts": counts,
+        }
 
     def declare(self, kind: str, subject: str, at_ms: int | None, body: dict, who: str = "Li Wei") -> None:
         connection = sqlite3.connect(self.path)
@@ -188,6 +212,25 @@ class Books:
         )
         connection.commit()
         connection.close()
+
+
+def settled(before: dict, after: dict) -> dict[str, object]:
+    """The full hour between two readings, settled on the line between them."""
+    begin_ms, end_ms = before["at_ms"], after["at_ms"]
+    at_ms = -(-begin_ms // HOUR_MS) * HOUR_MS
+    found: dict[str, object] = {
+        "method": "interpolated",
+        "offset_ms": 0,
+        "bracket_ms": end_ms - begin_ms,
+        "doubt": "0.5",
+    }
+    for name in ("volume", "energy", "pumping"):
+        if before[name] is not None:
+            line = Decimal(before[name]) + (Decimal(after[name]) - Decimal(before[name])) * (at_ms - begin_ms) / (
+                end_ms - begin_ms
+            )
+            found[name] = str(rounded_m3(line))
+    return found
 
 
 def day_after(day: date) -> date:

@@ -8,16 +8,20 @@ import sqlite3
 import sys
 from collections.abc import Sequence
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 
 from agent import page
 from agent.client import DEFAULT_CONFIG, Site, site_of
 from agent.clock import SystemClock
 from agent.config import load
+from agent.control import ControlError, DaemonAwayError
 from agent.derive.exact import OutOfDomain, instant_ms, local_day
 from agent.form.problems import FormErrors
-from agent.messages import Messages, problem_lines
+from agent.freezing import Freezing
+from agent.messages import Messages, problem_lines, refusal_text
 from agent.reporting import Frozen, Reporting, frozen_versions
+from agent.reports.freezing import Asked, Refused
 from agent.reports.package import FORMATS, package
 from agent.reports.report import Report
 from agent.reports.spans import Span, SpanKind, span_before, span_of
@@ -43,6 +47,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", action="append", choices=FORMATS, help="report.format_option")
     parser.add_argument("--version", type=int, metavar="N", help="report.version_option")
     parser.add_argument("--draft", action="store_true", help="report.draft_option")
+    parser.add_argument("--freeze", action="store_true", help="report.freeze_option")
+    parser.add_argument("--who", default="", metavar="NAME", help="report.who_option")
+    parser.add_argument("--reason", default="", metavar="TEXT", help="report.reason_option")
+    parser.add_argument("--now", action="store_true", help="report.now_option")
+    parser.add_argument("--accept-expired", action="store_true", help="report.accept_option")
     parser.add_argument("--json", action="store_true", help="cli.json_option")
 
 
@@ -65,7 +74,7 @@ def run(arguments: argparse.Namespace, out: Messages) -> int:
 
 
 def _report(arguments: argparse.Namespace, site: Site, book: BookReader, out: Messages) -> int:
-    now_ms = instant_ms(SystemClock("host").now())
+    now_ms = now_of(site)
     try:
         span = _span(arguments, site, now_ms)
     except OutOfDomain:
@@ -73,26 +82,83 @@ def _report(arguments: argparse.Namespace, site: Site, book: BookReader, out: Me
         print(out.text("report.no_period", value=arguments.period, example=example), file=sys.stderr)
         return 2
     versions = frozen_versions(book, span.name) if span.kind is SpanKind.QUARTER else []
+    if arguments.freeze:
+        return _freeze(arguments, site, book, (span, versions, now_ms), out)
     if arguments.version is not None or (versions and not arguments.draft and not arguments.intake):
         return _frozen(arguments, versions, span, out)
-    config = load(arguments.config, drivers=DRIVERS, uplink_settings=settings_models())
-    intakes = arguments.intake or list(config.intakes)
-    if wrong := [name for name in intakes if name not in config.intakes]:
-        known = " ".join(config.intakes)
-        print(out.text("report.no_intake", value=wrong[0], known=known), file=sys.stderr)
+    config = _config(arguments)
+    if (wrong := _wrong_intakes(arguments, config, out)) is not None:
+        print(wrong, file=sys.stderr)
         return 2
-    if not intakes:
-        print(out.text("report.no_intakes", config=arguments.config), file=sys.stderr)
-        return 2
-    report = _reporting(book, config, intakes).draft(span, made_ms=now_ms)
+    report = _reporting(book, config, arguments.intake).draft(span, made_ms=now_ms)
     return _give(report, Sealing(report.sha256, "", ""), arguments, out)
 
 
-def _reporting(book: BookReader, config: Config, names: Sequence[str]) -> Reporting:
+def _config(arguments: argparse.Namespace) -> Config:
+    return load(arguments.config, drivers=DRIVERS, uplink_settings=settings_models())
+
+
+def _wrong_intakes(arguments: argparse.Namespace, config: Config, out: Messages) -> str | None:
+    """What is wrong with the intakes asked for."""
+    if not config.intakes:
+        return out.text("report.no_intakes", config=arguments.config)
+    for name in arguments.intake or ():
+        if name not in config.intakes:
+            return out.text("report.no_intake", value=name, known=" ".join(config.intakes))
+    return None
+
+
+def _reporting(book: BookReader, config: Config, names: Sequence[str] | None) -> Reporting:
     from importlib.metadata import version  # noqa: PLC0415 - costs more than all of this module
 
-    intakes = [config.intakes[name] for name in names]
+    intakes = [config.intakes[name] for name in names or config.intakes]
     return Reporting(book, station=config.station, intakes=intakes, software=version("qushui"))
+
+
+def _freeze(
+    arguments: argparse.Namespace,
+    site: Site,
+    book: BookReader,
+    known: tuple[Span, Sequence[Frozen], int],
+    out: Messages,
+) -> int:
+    """Fixes the quarter as its next version."""
+    span, versions, now_ms = known
+    if span.kind is not SpanKind.QUARTER or arguments.intake:
+        print(out.text("report.freeze.whole" if arguments.intake else "report.freeze.only_quarters"), file=sys.stderr)
+        return 2
+    config = _config(arguments)
+    if (wrong := _wrong_intakes(arguments, config, out)) is not None:
+        print(wrong, file=sys.stderr)
+        return 2
+    asked = Asked(
+        who=arguments.who,
+        reason=arguments.reason,
+        is_early=arguments.now,
+        accepts_expired=arguments.accept_expired,
+    )
+    freezing = Freezing(site, config, reporting=_reporting(book, config, None), now_ms=now_ms)
+    try:
+        result = freezing.freeze(span, [each.report for each in versions], asked)
+    except ControlError as error:
+        print(refusal_text(out, error.code, error.arguments), file=sys.stderr)
+        return 1
+    if isinstance(result, Refused):
+        told = out.text(f"report.freeze.{result.code}", at=site.local(result.from_ms), **result.arguments)
+        print("\n".join(page.wrapped(told, out.width)), file=sys.stderr)
+        return 2 if result.is_input else 1
+    if not result.signature:
+        print(out.text("report.freeze.no_key"), file=sys.stderr)
+    sealing = Sealing(result.sha256, result.key, result.signature)
+    return _give(result.report, sealing, arguments, out)
+
+
+def now_of(site: Site) -> int:
+    """The station's time, UTC ms: the running daemon knows it best, which platforms and people may have told it."""
+    try:
+        return instant_ms(datetime.fromisoformat(site.ask("status")["clock"]["now"]))
+    except (DaemonAwayError, ControlError, PermissionError):
+        return instant_ms(SystemClock("host").now())
 
 
 def _span(arguments: argparse.Namespace, site: Site, now_ms: int) -> Span:

@@ -2,7 +2,7 @@
 
 Strategy: a period is the difference of two settled boundaries, its rows those between, so rows add up to the period and
 periods to longer ones, to the last digit. Uncertainty comes from the shares (a coefficient's error is common to all of
-them) and from the pump that may have started or stopped unseen inside a boundary's bracket.
+them) and from the pump that may have started or stopped unseen beside a boundary.
 """
 
 from __future__ import annotations
@@ -13,16 +13,17 @@ from datetime import date
 from decimal import Decimal
 from itertools import pairwise
 
+from agent.derive.boundary import Method
 from agent.derive.exact import ONE, PERCENT, ZERO, exact, local_day, rounded_m3
-from agent.intakes.settings import IntakeSettings, Permit
-from agent.reports.closings import Standing, began, edge_of
+from agent.derive.flags import Flag, Qartod
+from agent.derive.uncertainty import COVERAGE
+from agent.intakes.settings import Permit
+from agent.reports.closings import Gain, Standing, began, between
 from agent.reports.facts import Facts, IntakeFacts
-from agent.reports.periods import Gain, between, boundary_doubt_m3
 from agent.reports.report import Edge, IntakeReport, PermitUse, Register, Report, Row, Shown, Status
 from agent.reports.spans import Span, SpanKind
-from agent.reports.validity import certificate_states, coefficients_used, withheld_m3
+from agent.reports.validity import certificates, coefficients_used, withheld_m3
 
-COVERAGE = Decimal(2)  # k of every uncertainty that a report states
 _PERCENT_STEP = Decimal("0.01")
 _TC_DIGITS = 4  # significant digits of an observed m³/kWh
 _NOT_SHOWN = Shown(before="", before_ms=None, before_value=None, after="", after_ms=None, after_value=None)
@@ -50,15 +51,14 @@ def report_of(facts: Facts, *, accepted_expired: bool = False) -> Report:
 
 
 def _intake(given: IntakeFacts, facts: Facts, *, accepted_expired: bool) -> IntakeReport:
-    settings, span = given.settings, facts.span
-    standings = _with_beginning(given, span)
-    edges = [edge_of(standing) for standing in standings]
-    begin, end = (edges[0], edges[-1]) if len(edges) > 1 else (None, None)
+    settings, day = given.settings, local_day(facts.span.end_ms - 1, facts.zone)
+    standings = _with_beginning(given, facts.span)
+    begin, end = (standings[0].edge, standings[-1].edge) if len(standings) > 1 else (None, None)
     gain = between(standings[0], standings[-1]) if len(standings) > 1 else Gain()
-    rows = _rows(given, standings, edges, facts)
-    volume = None if begin is None or end is None else end.volume_m3 - begin.volume_m3
+    rows = tuple(_row(given, *pair, facts) for pair in pairwise(standings))
+    volume = _volume(begin, end)
     withheld = sum((row.withheld_m3 for row in rows), ZERO)
-    pumping = _step(begin, end, "pumping_kwh")
+    energy, pumping = _step(begin, end, "energy_kwh"), _step(begin, end, "pumping_kwh")
     low, high = _tc_range(rows)
     return IntakeReport(
         name=settings.name,
@@ -67,28 +67,28 @@ def _intake(given: IntakeFacts, facts: Facts, *, accepted_expired: bool) -> Inta
         well_code=_well_code(given),
         source=settings.source,
         aquifer=settings.aquifer,
-        use=settings.use_on(local_day(span.end_ms - 1, facts.zone)),
+        use=settings.use_on(day),
         method="converted" if settings.is_converted else "metered",
         begin=begin,
         end=end,
         volume_m3=volume,
-        voucher_m3=None if volume is None else volume if accepted_expired else volume - withheld,
+        voucher_m3=volume if volume is None or accepted_expired else volume - withheld,
         withheld_m3=withheld,
-        u_m3=_expanded_m3(gain, begin, end, settings, _share(volume, pumping)),
-        energy_kwh=_step(begin, end, "energy_kwh"),
+        u_m3=None if volume is None else _expanded_m3(gain, begin, end),
+        energy_kwh=energy,
         pumping_kwh=pumping,
-        excluded_kwh=_less(_step(begin, end, "energy_kwh"), pumping),
+        excluded_kwh=None if energy is None or pumping is None else energy - pumping,
         completeness_pct=_percent(Decimal(gain.counts.good), Decimal(gain.counts.expected)),
         on_time_pct=given.on_time_pct,
         final_pct=given.final_pct,
         counts=gain.counts,
         days_by_flag=dict(sorted(Counter(flag for row in rows for flag in row.flags).items())),
         days_by_level={str(level): count for level, count in sorted(Counter(row.level for row in rows).items())},
-        registers=_registers(given),
-        coefficients=coefficients_used(given, gain, facts),
+        registers=_registers(given, standings),
+        coefficients=coefficients_used(given, gain, day),
         tc_low=low,
         tc_high=high,
-        certificates=certificate_states(settings, local_day(span.end_ms - 1, facts.zone)),
+        certificates=certificates(settings, day),
         permit=_permit(given, standings, facts),
         anomalies=given.anomalies,
         declarations=given.declarations,
@@ -105,42 +105,36 @@ def _with_beginning(given: IntakeFacts, span: Span) -> tuple[Standing, ...]:
     return (began(span.begin_ms, given.standings[0]), *given.standings)
 
 
-def _rows(
-    given: IntakeFacts, standings: Sequence[Standing], edges: Sequence[Edge | None], facts: Facts
-) -> tuple[Row, ...]:
-    rows = []
-    for (before, after), (start, stop) in zip(pairwise(standings), pairwise(edges), strict=True):
-        if start is None or stop is None:
-            continue
-        gain = between(before, after)
-        volume = stop.volume_m3 - start.volume_m3
-        flags = {flag for flag, count in gain.counts.flags.items() if count}
-        flags |= {"BOUNDARY_OFFSET"} if "nearest" in (start.method, stop.method) else set()
-        levels = [int(level) for level, count in gain.counts.levels.items() if count and level != "9"]
-        rows.append(
-            Row(
-                begin_ms=before.at_ms,
-                end_ms=after.at_ms,
-                day=local_day(before.at_ms, facts.zone).isoformat(),
-                volume_m3=volume,
-                energy_kwh=_step(start, stop, "energy_kwh"),
-                pumping_kwh=_step(start, stop, "pumping_kwh"),
-                expected=gain.counts.expected,
-                good=gain.counts.good,
-                flags=tuple(sorted(flags)),
-                level=max(levels) if levels else 9,
-                withheld_m3=withheld_m3(given, gain, local_day(before.at_ms, facts.zone)),
-            )
-        )
-    return tuple(rows)
+def _row(given: IntakeFacts, before: Standing, after: Standing, facts: Facts) -> Row:
+    gain, start, stop = between(before, after), before.edge, after.edge
+    flags = set(gain.counts.flags)
+    flags |= {Flag.BOUNDARY_OFFSET} if Method.NEAREST in (start.method, stop.method) else set()
+    levels = [int(level) for level in gain.counts.levels]
+    volume = _volume(start, stop)
+    return Row(
+        begin_ms=before.at_ms,
+        end_ms=after.at_ms,
+        volume_m3=volume,
+        energy_kwh=_step(start, stop, "energy_kwh"),
+        pumping_kwh=_step(start, stop, "pumping_kwh"),
+        expected=gain.counts.expected,
+        good=gain.counts.good,
+        flags=tuple(sorted(flags)),
+        level=int(Qartod.MISSING) if volume is None or not levels else max(levels),
+        withheld_m3=withheld_m3(given, gain, local_day(before.at_ms, facts.zone)),
+    )
+
+
+def _volume(begin: Edge | None, end: Edge | None) -> Decimal | None:
+    """The water between two boundaries; None where one of them is not known."""
+    if begin is None or end is None or not (begin.is_known and end.is_known):
+        return None
+    return end.volume_m3 - begin.volume_m3
 
 
 def _step(begin: Edge | None, end: Edge | None, name: str) -> Decimal | None:
-    return _less(None if end is None else getattr(end, name), None if begin is None else getattr(begin, name))
-
-
-def _less(value: Decimal | None, other: Decimal | None) -> Decimal | None:
-    return None if value is None or other is None else value - other
+    start, stop = getattr(begin, name, None), getattr(end, name, None)
+    return None if start is None or stop is None else stop - start
 
 
 @exact
@@ -149,18 +143,8 @@ def _percent(part: Decimal, whole: Decimal) -> Decimal | None:
 
 
 @exact
-def _share(volume: Decimal | None, energy: Decimal | None) -> Decimal:
-    """The m³ per kWh of the period; 0 without energy."""
-    return volume / energy if volume is not None and energy else ZERO
-
-
-@exact
-def _expanded_m3(
-    gain: Gain, begin: Edge | None, end: Edge | None, settings: IntakeSettings, tc: Decimal
-) -> Decimal | None:
-    if begin is None or end is None:
-        return None
-    doubts = [boundary_doubt_m3(edge, settings, tc) for edge in (begin, end)]
+def _expanded_m3(gain: Gain, begin: Edge | None, end: Edge | None) -> Decimal:
+    doubts = [edge.doubt_m3 for edge in (begin, end) if edge is not None]
     return rounded_m3(COVERAGE * sum((part * part for part in (gain.u_m3, *doubts)), ZERO).sqrt())
 
 
@@ -173,48 +157,39 @@ def _tc_range(rows: Iterable[Row]) -> tuple[Decimal | None, Decimal | None]:
 
 
 def _well_code(given: IntakeFacts) -> str:
-    return next((record.well_code for record in reversed(given.coefficients)), given.settings.code)
+    return next((record.well_code for record in reversed(given.coefficients)), "")
 
 
-def _registers(given: IntakeFacts) -> tuple[Register, ...]:
+def _registers(given: IntakeFacts, standings: Sequence[Standing]) -> tuple[Register, ...]:
     """Every meter that the water rests on, with its registers at both ends."""
     settings = given.settings
-    found = [
-        _register(given, (source.meter, source.quantity), source.serial, (ONE, ONE), source.factor)
-        for source in settings.water
-    ]
-    if (energy := settings.energy) is not None:
-        ratios = (energy.ct_ratio, energy.pt_ratio)
+    begin, end = (standings[0].shown, standings[-1].shown) if standings else ({}, {})
+    found = [(each.meter, each.quantity, each.serial, ONE, ONE, each.factor) for each in settings.water]
+    if settings.is_converted and (energy := settings.energy) is not None:
         multiplier = ONE if energy.register_is_primary else energy.ct_ratio * energy.pt_ratio
-        found.append(_register(given, (energy.meter, energy.quantity), energy.serial, ratios, multiplier))
-    return tuple(found)
-
-
-def _register(
-    given: IntakeFacts, channel: tuple[str, str], serial: str, ratios: tuple[Decimal, Decimal], multiplier: Decimal
-) -> Register:
-    begin, end = given.shown.get(channel, (_NOT_SHOWN, _NOT_SHOWN))
-    return Register(
-        meter=channel[0],
-        quantity=channel[1],
-        serial=serial,
-        ct_ratio=ratios[0],
-        pt_ratio=ratios[1],
-        is_primary=multiplier == ONE,
-        multiplier=multiplier,
-        begin=begin,
-        end=end,
+        channel = (energy.meter, energy.quantity, energy.serial)
+        found.append((*channel, energy.ct_ratio, energy.pt_ratio, multiplier))
+    return tuple(
+        Register(
+            meter=meter,
+            quantity=quantity,
+            serial=serial,
+            ct_ratio=ct_ratio,
+            pt_ratio=pt_ratio,
+            is_primary=multiplier == ONE,
+            multiplier=multiplier,
+            begin=begin.get(meter, _NOT_SHOWN),
+            end=end.get(meter, _NOT_SHOWN),
+        )
+        for meter, quantity, serial, ct_ratio, pt_ratio, multiplier in found
     )
 
 
 def _permit(given: IntakeFacts, standings: Sequence[Standing], facts: Facts) -> PermitUse:
     """The permit's use, from the year's beginning (or the account's, in its first year) to the end of the period."""
     permit = given.settings.permit or Permit(number="")
-    last = edge_of(standings[-1]) if standings else None
-    first = ZERO
-    if given.year is not None and (edge := edge_of(given.year)) is not None:
-        first = edge.volume_m3
-    used = None if last is None else last.volume_m3 - first
+    first = ZERO if given.year is None else given.year.edge.volume_m3
+    used = standings[-1].edge.volume_m3 - first if standings else None
     return PermitUse(
         number=permit.number,
         holder=permit.holder,

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import tzinfo
 from decimal import Decimal
-from types import MappingProxyType
-from typing import Any
 
 from agent.derive.coefficient import Coefficient
 from agent.intakes.settings import IntakeSettings
 from agent.reports.closings import Standing
-from agent.reports.report import Anomaly, Declaration, Photo, SealRef, Shown
+from agent.reports.report import Anomaly, Declaration, Photo, SealRef
 from agent.reports.spans import Span
 
 
@@ -20,22 +17,20 @@ from agent.reports.spans import Span
 class IntakeFacts:
     """What was read about one intake.
 
-    `standings` are the closings at the period's edges, as many as there are, ascending; `has_begun` is false when the
-    account began inside the period. `year` is the one at the beginning of the calendar year, None where the account
-    is younger. `shown` are the registers around both ends by meter and quantity. `archive` is the version in force.
+    `standings` are the closings at the edges of the period's rows, as many as there are, ascending; `has_begun` is
+    false when the account began inside the period. `year` is the one at the beginning of the calendar year, None
+    where the account is younger.
     """
 
     settings: IntakeSettings
     standings: tuple[Standing, ...]
     has_begun: bool
     year: Standing | None
-    shown: Mapping[tuple[str, str], tuple[Shown, Shown]] = field(default_factory=lambda: MappingProxyType({}))
     coefficients: tuple[Coefficient, ...] = ()
     declarations: tuple[Declaration, ...] = ()
     photos: tuple[Photo, ...] = ()
     anomalies: tuple[Anomaly, ...] = ()
     archive_version: int | None = None
-    archive: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     on_time_pct: Decimal | None = None
     final_pct: Decimal | None = None
 

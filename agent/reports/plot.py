@@ -10,7 +10,7 @@ from agent.derive.exact import ONE, ZERO, exact
 from agent.reports.report import Row
 from agent.reports.wording import grouped
 
-WIDTH, HEIGHT = 680, 190  # CSS pixels: the width of an A4 page between its margins
+WIDTH, HEIGHT = 680, 150  # CSS pixels: the width of an A4 page between its margins
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 8, 18, 26
 _TICKS = 4
 _GAP = Decimal("0.2")  # of a bar's width
@@ -26,7 +26,7 @@ _HATCH = (
 @exact
 def bars(rows: Sequence[Row], *, labels: Sequence[str], allowed_m3: Decimal | None, allowed: str, title: str) -> str:
     """The plot; `labels` names each row, `allowed` the line of what the permit allows for a row's time."""
-    top = _nice(max([*(row.volume_m3 for row in rows), *([allowed_m3] if allowed_m3 else []), ZERO], default=ZERO))
+    top = _nice(max([allowed_m3 or ZERO, *(row.volume_m3 or ZERO for row in rows)]))
     parts = [
         f'<svg class="plot" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" xmlns="http://www.w3.org/2000/svg">',
         f"<title>{escape(title)}</title>",
@@ -67,7 +67,7 @@ def _columns(rows: Sequence[Row], labels: Sequence[str], top: Decimal) -> Iterat
     step = Decimal(WIDTH - _LEFT - _RIGHT) / len(rows)
     named_every = -(-len(rows) // _LABELS)
     for place, (row, label) in enumerate(zip(rows, labels, strict=True)):
-        x, y = _LEFT + step * place, _y(row.volume_m3, top)
+        x, y = _LEFT + step * place, _y(row.volume_m3 or ZERO, top)
         height = Decimal(HEIGHT - _BOTTOM) - Decimal(y)
         if height:
             size = f'x="{x + step * _GAP / 2:.1f}" y="{y}" width="{step * (1 - _GAP):.1f}" height="{height:.1f}"'

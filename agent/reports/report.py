@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from agent.derive.text import from_text, to_text
 from agent.reports.spans import Span
@@ -33,8 +33,9 @@ class Edge:
     """A settled boundary of an intake: where its running totals stood, and how that is known.
 
     `method` is read, interpolated, nearest or began (the account began inside the period, at 0). `offset_ms` is how
-    much later than the boundary the nearest reading is, `before` and `after` the ids of the rounds around it,
-    `revision` that of the closing.
+    much later than the boundary the nearest reading is, `doubt_m3` what a pump that started or stopped unseen beside
+    it adds to the uncertainty (k = 1), `before` and `after` the ids of the rounds around it, `revision` that of the
+    closing. Not `is_known`: a register was silent for too long, so there is no volume up to here yet.
     """
 
     at_ms: int
@@ -44,6 +45,8 @@ class Edge:
     method: str
     offset_ms: int
     bracket_ms: int
+    doubt_m3: Decimal
+    is_known: bool
     before: str
     after: str
     revision: int
@@ -90,7 +93,7 @@ class Declaration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CoefficientUse:
-    """A coefficient that made water in the period; `tc_low` … `tc_high` is the range of daily m³/kWh of the intake."""
+    """A coefficient that made water in the period, and its state on the last day."""
 
     id: str
     version: int
@@ -101,11 +104,11 @@ class CoefficientUse:
     state: str
     report_no: str
     report_sha256: str
-    volume_m3: Decimal | None
+    volume_m3: Decimal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CertificateState:
+class CertificateUse:
     """A meter's certificate and its state at the end of the period."""
 
     meter: str
@@ -114,14 +117,15 @@ class CertificateState:
     state: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """A day of the period, or an hour of a day: from one settled boundary to the next."""
+class Row(NamedTuple):
+    """A day of the period, or an hour of a day: from one settled boundary to the next. `level` is the worst QARTOD one.
+
+    In JSON it is a list, in this order: rows are most of a report.
+    """
 
     begin_ms: int
     end_ms: int
-    day: str
-    volume_m3: Decimal
+    volume_m3: Decimal | None
     energy_kwh: Decimal | None
     pumping_kwh: Decimal | None
     expected: int
@@ -187,7 +191,8 @@ class Counts:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IntakeReport:
     """One intake over the period. `volume_m3` is None where the account gave none; `voucher_m3` is without what an
-    expired coefficient made, unless that was accepted; `u_m3` is expanded, k = 2.
+    expired coefficient made, unless that was accepted; `u_m3` is expanded, k = 2. `tc_low` … `tc_high` is the range of
+    the rows' m³/kWh. Flags and levels are counted by rows: the days of a quarter.
     """
 
     name: str
@@ -217,7 +222,7 @@ class IntakeReport:
     coefficients: tuple[CoefficientUse, ...]
     tc_low: Decimal | None
     tc_high: Decimal | None
-    certificates: tuple[CertificateState, ...]
+    certificates: tuple[CertificateUse, ...]
     permit: PermitUse
     anomalies: tuple[Anomaly, ...]
     declarations: tuple[Declaration, ...]

@@ -115,11 +115,10 @@ def _boundary(edge: Edge | None, words: Wording) -> tuple[Cell, ...]:
 
 def _rows(intake: IntakeReport, words: Wording) -> Iterator[tuple[Cell, ...]]:
     for row in intake.rows:
-        yield (
-            intake.name, intake.code, words.time(row.begin_ms), words.time(row.end_ms), row.volume_m3, row.withheld_m3,
-            _cell(row.energy_kwh), _cell(row.pumping_kwh), Decimal(row.expected), Decimal(row.good),
-            Decimal(row.level), " ".join(row.flags),
-        )  # fmt: skip
+        amounts = (_cell(row.volume_m3), row.withheld_m3, _cell(row.energy_kwh), _cell(row.pumping_kwh))
+        counts = (Decimal(row.expected), Decimal(row.good), Decimal(row.level))
+        times = (words.time(row.begin_ms), words.time(row.end_ms))
+        yield (intake.name, intake.code, *times, *amounts, *counts, " ".join(row.flags))
 
 
 def _ends(intake: IntakeReport, words: Wording) -> Iterator[tuple[Cell, ...]]:
@@ -148,14 +147,17 @@ def _events(intake: IntakeReport, words: Wording) -> Iterator[tuple[Cell, ...]]:
         )  # fmt: skip
     for declared in intake.declarations:
         yield (
-            intake.name, words.word("kind", declared.kind), declared.subject, facts_text(declared), "",
+            intake.name, words.word("kind", declared.kind), declared.subject, facts_text(declared, words), "",
             words.time(declared.at_ms), "", declared.who, f"#{declared.id}",
         )  # fmt: skip
 
 
-def facts_text(declared: Declaration) -> str:
+def facts_text(declared: Declaration, words: Wording) -> str:
     """What a declaration says, as key and value pairs."""
-    return "; ".join(f"{key}: {value}" for key, value in sorted(declared.facts.items()))
+    return words.text("fact_mark", blank=" ").join(
+        f"{words.word('fact', key)} {words.out.quantity(value) if key == 'quantity' else value}"
+        for key, value in sorted(declared.facts.items())
+    )
 
 
 def csv_bytes(table: Table) -> bytes:

@@ -6,12 +6,13 @@ zone named once; what is not known says so, and nothing is left to guess. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from decimal import Decimal
 from html import escape
 from typing import NamedTuple
 
 from agent.derive.exact import exact
+from agent.messages import place_text
 from agent.reports.plot import bars
 from agent.reports.report import CoefficientUse, IntakeReport, PermitUse, Report, Status
 from agent.reports.spans import SpanKind
@@ -55,7 +56,6 @@ def _page(intake: IntakeReport, report: Report, sealing: Sealing, words: Wording
         _coefficients(intake, words),
         _section("quality", _quality(intake, words), words),
         _plot(intake, report, words),
-        _section("permit", _permit(intake.permit), words),
         _happened(intake, words),
         _section("evidence", _evidence(intake, report, sealing, words), words, is_small=True),
         _sign_off(words),
@@ -105,12 +105,19 @@ def _section(name: str, pairs: Pairs, words: Wording, *, is_small: bool = False)
     return f"<section{look}><h2>{escape(words.text(f'voucher.{name}'))}</h2><dl>{items}</dl></section>"
 
 
-def _grid(name: str, headers: Sequence[str], rows: Iterable[Sequence[str]], words: Wording, right: int = 0) -> str:
-    """A table with its headline; the last `right` columns are numbers."""
-    edge = len(headers) - right
+def _grid(
+    name: str,
+    headers: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    words: Wording,
+    *,
+    right: Collection[int] = (),
+    fixed: Collection[int] = (),
+) -> str:
+    """A table with its headline; columns in `right` are numbers, those in `fixed` never break."""
 
     def line(cells: Sequence[str], tag: str) -> str:
-        looks = ["" if at < edge else ' class="n"' for at in range(len(cells))]
+        looks = [' class="n"' if at in right else ' class="t"' if at in fixed else "" for at in range(len(cells))]
         return "".join(f"<{tag}{look}>{escape(cell)}</{tag}>" for look, cell in zip(looks, cells, strict=True))
 
     head = line([words.text(f"voucher.{header}") for header in headers], "th")
@@ -122,6 +129,7 @@ def _grid(name: str, headers: Sequence[str], rows: Iterable[Sequence[str]], word
 def _identity(intake: IntakeReport, words: Wording) -> Pairs:
     yield "permit_no", intake.permit.number
     yield "holder", intake.permit.holder
+    yield from _permit(intake.permit)
     yield "code", intake.code
     yield "well_code", intake.well_code
     layer = words.word("aquifer", intake.aquifer)
@@ -144,7 +152,7 @@ def _registers(intake: IntakeReport, words: Wording) -> str:
                 *_reading(shown.after_ms, shown.after_value, words),
             ])  # fmt: skip
     headers = ("meter", "ratios", "boundary", "before_at", "before", "after_at", "after")
-    return _grid("registers", headers, rows, words)
+    return _grid("registers", headers, rows, words, fixed=(3, 5))
 
 
 def _reading(at_ms: int | None, value: Decimal | None, words: Wording) -> list[str]:
@@ -186,7 +194,7 @@ def _coefficients(intake: IntakeReport, words: Wording) -> str:
         for at, each in enumerate(intake.coefficients)
     ]
     headers = ("coefficient", "model", "validity", "state", "report_no", "tc_range", "volume")
-    return _grid("coefficients", headers, rows, words, right=2)
+    return _grid("coefficients", headers, rows, words, right=(5, 6))
 
 
 def _from_to(used: CoefficientUse) -> str:
@@ -222,7 +230,7 @@ def _plot(intake: IntakeReport, report: Report, words: Wording) -> str:
     allowed = None
     if intake.permit.annual_m3 is not None:
         allowed = intake.permit.annual_m3 / _DAYS_PER_YEAR / (_HOURS_PER_DAY if is_day else 1)
-    labels = [words.minute(row.begin_ms)[11:] if is_day else row.day[5:] for row in intake.rows]
+    labels = [words.minute(row.begin_ms)[11:] if is_day else words.minute(row.begin_ms)[5:10] for row in intake.rows]
     told = "" if allowed is None else words.text("voucher.allowed", volume=grouped(round(allowed, 1)))
     title = words.text("voucher.hourly" if is_day else "voucher.daily")
     drawn = bars(intake.rows, labels=labels, allowed_m3=allowed, allowed=told, title=title)
@@ -235,24 +243,24 @@ def _permit(permit: PermitUse) -> Pairs:
     yield "valid_until", permit.valid_until
     share = "" if permit.used_pct is None else f" ({number(permit.used_pct)} %)"
     yield "used", "" if permit.used_m3 is None else f"{grouped(permit.used_m3)} m³{share}"
-    yield "plan", f"{grouped(permit.plan_m3)} m³" if permit.plan_m3 is not None else ""
+    if permit.plan_m3 is not None:
+        yield "plan", f"{grouped(permit.plan_m3)} m³"
 
 
 def _happened(intake: IntakeReport, words: Wording) -> str:
     """Anomalies and declarations, the open ones first."""
     found = sorted(intake.anomalies, key=lambda each: (each.ended_ms is not None, -each.level, each.began_ms))
-    rows = [
-        [f"{each.rule} {words.rule(each.rule)}", words.word("level", str(each.level)), each.subject,
-         words.minute(each.began_ms), words.minute(each.ended_ms) or words.text("still_open")]
-        for each in found
-    ]  # fmt: skip
-    rows += [
-        [words.word("kind", each.kind), facts_text(each), each.subject, words.minute(each.at_ms), each.who]
-        for each in intake.declarations
-    ]
+    rows = []
+    for each in found:
+        what, level = f"{each.rule} {words.rule(each.rule)}", words.word("finding", str(each.level))
+        ended = words.minute(each.ended_ms) or words.text("still_open")
+        rows.append([what, level, place_text(words.out, each.subject), words.minute(each.began_ms), ended])
+    for declared in intake.declarations:
+        what, place = words.word("kind", declared.kind), place_text(words.out, declared.subject)
+        rows.append([what, facts_text(declared, words), place, words.minute(declared.at_ms), declared.who])
     if not rows:
         return ""
-    shown = _grid("happened", ("what", "detail", "subject", "began", "ended"), rows[:_LINES], words)
+    shown = _grid("happened", ("what", "detail", "subject", "began", "ended"), rows[:_LINES], words, fixed=(3, 4))
     more = len(rows) - _LINES
     return shown if more <= 0 else shown + f'<p class="legend">{escape(words.text("voucher.more", count=more))}</p>'
 

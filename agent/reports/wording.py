@@ -85,7 +85,7 @@ class Wording:
 
     def listed(self, words: Iterable[str]) -> str:
         """Several words in a row."""
-        return self.text("list_mark").join(words)
+        return self.text("list_mark", blank=" ").join(words)
 
     def _local(self, at_ms: int) -> datetime:
         return (_EPOCH + timedelta(milliseconds=at_ms)).astimezone(self._zone)
