@@ -1,0 +1,51 @@
+"""When a report is for, and when it goes: slots on the wall clock, a jitter of the station's own. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime, tzinfo
+
+_DAY_MS = 86_400_000
+
+
+def slot_at(at_ms: int, every_ms: int, zone: tzinfo) -> int:
+    """The last slot at or before `at_ms`: whole multiples of `every_ms` since local midnight, or longer in local days.
+
+    Times are UTC ms since 1970.
+    """
+    offset_ms = _offset_ms(at_ms, zone)
+    local_ms = at_ms + offset_ms
+    if every_ms >= _DAY_MS:
+        return local_ms - local_ms % every_ms - offset_ms
+    midnight_ms = local_ms - local_ms % _DAY_MS
+    return local_ms - (local_ms - midnight_ms) % every_ms - offset_ms
+
+
+def next_slot(slot_ms: int, every_ms: int, zone: tzinfo) -> int:
+    """The slot after one."""
+    following = slot_at(slot_ms + every_ms, every_ms, zone)
+    return following if following > slot_ms else slot_ms + every_ms
+
+
+def slots_between(after_ms: int, until_ms: int, every_ms: int, zone: tzinfo, *, most: int) -> list[int]:
+    """The slots behind `after_ms` up to `until_ms`, ascending; the last `most` of them."""
+    last = slot_at(until_ms, every_ms, zone)
+    found: list[int] = []
+    while last > after_ms and len(found) < most:
+        found.append(last)
+        last = slot_at(last - 1, every_ms, zone)
+    return found[::-1]
+
+
+def jitter_ms(code: str, window_ms: int) -> int:
+    """How long after its slot this station reports: always the same, evenly spread over all stations; 0…window."""
+    if window_ms <= 0:
+        return 0
+    digest = hashlib.sha256(code.encode("utf-8")).digest()
+    return int.from_bytes(digest[:8], "big") % window_ms
+
+
+def _offset_ms(at_ms: int, zone: tzinfo) -> int:
+    offset = datetime.fromtimestamp(at_ms // 1000, UTC).astimezone(zone).utcoffset()
+    assert offset is not None
+    return round(offset.total_seconds() * 1000)

@@ -1,0 +1,77 @@
+"""What the outbox holds, on a connection of its own: contents to send, rates, what is parked."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from agent.store.database import connect_read_only
+from agent.store.outbox import Waiting
+
+_COUNTS = (
+    "SELECT count(*), sum(state = 'accepted'), sum(state = 'parked'),"
+    " sum(state = 'accepted' AND done_ms <= slot_ms + ?) FROM outbox WHERE uplink = ? AND kind = ? AND slot_ms >= ?"
+)
+_ROWS = "SELECT id, uplink, kind, slot_ms, variant, serial, tries, state, reason, done_ms FROM outbox WHERE uplink = ?"
+
+
+class Rates(NamedTuple):
+    """Reports of one kind since a time: composed, acknowledged, parked, acknowledged in time."""
+
+    composed: int
+    accepted: int
+    parked: int
+    on_time: int
+
+
+class OutboxRow(NamedTuple):
+    """A row without its content."""
+
+    waiting: Waiting
+    state: str
+    reason: str
+    done_ms: int | None
+
+
+class OutboxReader:
+    """Used by one thread at a time. Raises sqlite3.Error as SQLite does; FileNotFoundError before the first start."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._connection: sqlite3.Connection | None = None
+
+    def close(self) -> None:
+        """Closes the connection; a later call opens it again."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def body(self, tag: int) -> str | None:
+        """The content of a report; None where there is no such row."""
+        rows = self._query("SELECT body FROM outbox WHERE id = ?", (tag,))
+        return str(rows[0][0]) if rows else None
+
+    def rates(self, uplink: str, kind: str, since_ms: int, within_ms: int) -> Rates:
+        """The reports of one kind for slots since that time; in time: within so many ms after the slot."""
+        row = self._query(_COUNTS, (within_ms, uplink, kind, since_ms))[0]
+        return Rates(*(int(each or 0) for each in row))
+
+    def rows(self, uplink: str, *, state: str | None = None, limit: int = 1000) -> list[OutboxRow]:
+        """The newest rows of an uplink, newest first."""
+        clause, parameters = ("", ()) if state is None else (" AND state = ?", (state,))
+        found = self._query(f"{_ROWS}{clause} ORDER BY slot_ms DESC, id DESC LIMIT ?", (uplink, *parameters, limit))
+        return [OutboxRow(Waiting(*row[:7]), *row[7:]) for row in found]
+
+    def uplinks(self) -> tuple[str, ...]:
+        """Every uplink that has composed reports."""
+        return tuple(name for (name,) in self._query("SELECT uplink FROM composing ORDER BY uplink", ()))
+
+    def _query(self, sql: str, parameters: tuple[object, ...]) -> list[Any]:
+        if self._connection is None:
+            self._connection = connect_read_only(self._path)
+        try:
+            return self._connection.execute(sql, parameters).fetchall()
+        except sqlite3.DatabaseError:
+            self.close()
+            raise

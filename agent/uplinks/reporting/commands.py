@@ -1,0 +1,191 @@
+"""Carries out what a centre asks: values and history from the store, settings where allowed. Logs who and what.
+
+A setting is kept in the ledger and holds until the next one: the report interval and the password take effect, the
+others are kept and shown when they are asked for. What the answers hold:
+
+    current_values   {"content": Content}        history   {"values": [text or None, …]}
+    parameters_*     {"values": {name: text}}    version   {"text"}      last_manual {"text"}
+    event_counts     {"counts": 32 numbers}      status    {"alarms"}    clock_*, restart {}    password_set {"new"}
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol
+
+from agent.clock import date_of
+from agent.faults import FaultCode, FaultSink
+from agent.model import StoredRound
+from agent.report.compose import Wanted
+from agent.report.content import Content
+from agent.report.options import CentreOptions
+from agent.uplinks.dialogue import Asked, Forbidden
+
+PARAMETER = "parameter"
+"""The ledger's kind of a setting that a centre made; its subject is the uplink."""
+EVENTS = 32
+_MOST_VALUES = 5000  # of one history answer: 17 days at five minutes
+_HOUR_MS = 3_600_000
+_FIVE_MINUTES_MS = 300_000
+_SENT, _RECEIVED, _ERRORS = 16, 17, 18  # event counters that both protocols number alike
+_PARAMETERS_CHANGED, _PASSWORD_CHANGED = 2, 5
+_PASSWORD = re.compile(r"[0-9A-Fa-f]{4}")
+
+
+class History(Protocol):
+    """Where stored readings and declarations are found."""
+
+    def at(self, meter: str, at_ms: int) -> StoredRound | None:
+        """The newest round of a meter at or before a moment."""
+        ...
+
+    def ledger(self, kind: str | None = None, subject: str | None = None) -> list[Any]:
+        """The rows of the ledger."""
+        ...
+
+
+class Declaring(Protocol):
+    """Where settings are kept."""
+
+    def declare(self, kind: str, subject: str, at_ms: int | None, body: Mapping[str, Any], who: str) -> int:
+        """Appends a row to the ledger."""
+        ...
+
+
+class Commands:
+    """What one centre may ask of this station."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        options: CentreOptions,
+        wanted: Iterable[Wanted],
+        history: History,
+        store: Declaring,
+        set_clock: Callable[[int, str], None],
+        log: Any,
+        faults: FaultSink,
+        latest: Callable[[], Content],
+        version: str,
+    ) -> None:
+        """`latest` gives what is known now; `set_clock` takes UTC ms and who says so; `version` is the agent's."""
+        self._name = name
+        self._options = options
+        self._wanted = tuple(wanted)
+        self._history = history
+        self._store = store
+        self._moves_clock = set_clock
+        self._log = log
+        self._faults = faults
+        self._latest = latest
+        self._version = version
+        self._counts = [0] * EVENTS
+        self._changed: dict[str, str] | None = None
+        self._does: Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any] | None]] = {
+            "current_values": lambda _: {"content": self._latest()},
+            "history": self._stored,
+            "last_manual": self._last_manual,
+            "parameters_read": self._read,
+            "parameters_set": self._set,
+            "clock_read": lambda _: {},
+            "clock_set": self._set_clock,
+            "password_set": self._set_password,
+            "version": lambda _: {"text": self._version},
+            "event_counts": lambda _: {"counts": [min(each, 0xFFFF) for each in self._counts]},
+            "status": lambda _: {"alarms": self._latest().alarms},
+        }
+
+    def count(self, event: str) -> None:
+        """A message was `sent` or `received`, or a `send_error` happened."""
+        self._counts[{"sent": _SENT, "received": _RECEIVED, "send_error": _ERRORS}[event] - 1] += 1
+
+    def carry_out(self, asked: Asked) -> dict[str, Any] | None:
+        """The result, None where it is not carried out."""
+        does = self._does.get(asked.name)
+        result = None if does is None else does(asked.arguments)
+        shown = {} if asked.name == "password_set" else dict(asked.arguments)
+        event = "command.refused" if result is None else "command.carried_out"
+        self._log.info(event, verb=asked.name, arguments=shown, who=self._name)
+        return result
+
+    def forbidden(self, found: Forbidden) -> None:
+        """An order that is never carried out, or not allowed by this uplink's settings."""
+        self._log.warning(
+            "command.forbidden", function=found.function, arguments=dict(found.arguments), never=found.is_never
+        )
+        self._faults.raised(
+            FaultCode.COMMAND_FORBIDDEN,
+            f"uplink/{self._name}",
+            function=found.function,
+            never="yes" if found.is_never else "no",
+        )
+
+    def parameters(self) -> dict[str, str]:
+        """What centres have set, the last of each name."""
+        if self._changed is None:
+            self._changed = {}
+            for row in self._history.ledger(PARAMETER, self._name):
+                self._changed.update(row.body["values"])
+        return dict(self._changed)
+
+    # --- what each does
+
+    def _stored(self, arguments: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Values at equal steps; a reading counts for a moment within one of its periods, else there is none."""
+        key = (arguments["channel"], arguments["quantity"])
+        wanted = next((each for each in self._wanted if (each.channel, each.quantity) == key), None)
+        from_ms, to_ms = arguments["from_ms"], arguments["to_ms"]
+        step_ms = arguments["step_ms"] or (_HOUR_MS if wanted is not None and wanted.is_exact else _FIVE_MINUTES_MS)
+        if wanted is None or to_ms < from_ms or (to_ms - from_ms) // step_ms >= _MOST_VALUES:
+            return None
+        return {"values": [self._value(wanted, at_ms) for at_ms in range(from_ms, to_ms + 1, step_ms)]}
+
+    def _value(self, wanted: Wanted, at_ms: int) -> str | None:
+        found = self._history.at(wanted.meter, at_ms)
+        if found is None or found.at_ms is None or at_ms - found.at_ms > wanted.period_ms:
+            return None
+        if wanted.quantity not in found.layout.quantities:
+            return None
+        return found.texts[found.layout.quantities.index(wanted.quantity)]
+
+    def _last_manual(self, _: Mapping[str, Any]) -> dict[str, Any] | None:
+        rows = self._history.ledger("reading")
+        if not rows:
+            return {"text": ""}
+        row = rows[-1]
+        at = "" if row.at_ms is None else f"{date_of(row.at_ms):%y%m%d%H%M} "
+        return {"text": f"{at}{row.subject} {row.body.get('value', '')}".strip()}
+
+    def _read(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        known = self._defaults() | self.parameters()
+        return {"values": {name: known[name] for name in arguments["names"] if name in known}}
+
+    def _defaults(self) -> dict[str, str]:
+        """What holds without a setting: names as the protocols give them."""
+        hours, minutes = divmod(self._options.every_ms, _HOUR_MS)
+        return {"run:20": str(hours)} if hours and not minutes else {}
+
+    def _set(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        values = {str(name): str(value) for name, value in arguments["values"].items()}
+        self._store.declare(PARAMETER, self._name, None, {"values": values}, f"uplink/{self._name}")
+        self._changed = self.parameters() | values
+        self._counts[_PARAMETERS_CHANGED - 1] += 1
+        return {"values": values}
+
+    def _set_clock(self, arguments: Mapping[str, Any]) -> dict[str, Any] | None:
+        if not self._options.trusts_clock:
+            return None
+        self._moves_clock(arguments["at_ms"], self._name)
+        return {}
+
+    def _set_password(self, arguments: Mapping[str, Any]) -> dict[str, Any] | None:
+        new = str(arguments["new"])
+        if _PASSWORD.fullmatch(new) is None:
+            return None
+        self._counts[_PASSWORD_CHANGED - 1] += 1
+        body = {"values": {"password": new}}
+        self._store.declare(PARAMETER, self._name, None, body, f"uplink/{self._name}")
+        self._changed = self.parameters() | {"password": new}
+        return {"new": new}
