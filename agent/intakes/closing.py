@@ -18,7 +18,7 @@ The body of a closing (JSON; volumes in m³, energies in kWh, both as decimal te
     tally     the sums of `derive.uncertainty.Tally` since the account began
     counts    {expected, good, runs, run_h, swaps, rollovers, gaps, flags: {WORD: n}, qc: {LEVEL: n}} since then
 
-`energy` and `pumping` are there where the water is converted. Everything is cumulative: `periods` makes periods of it.
+`energy` and `pumping` are there where the water is converted. Everything is cumulative: a period is a difference.
 """
 
 from __future__ import annotations

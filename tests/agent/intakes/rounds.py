@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from agent.derive.exact import midnight_ms
 from agent.intakes.account import Account, Late
 from agent.intakes.outcome import Closed, Declared, Derived, Heard
-from agent.intakes.settings import Channel, EnergySource, IntakeSettings, PumpSource, Range, WaterSource
+from agent.intakes.settings import EnergySource, IntakeSettings, PumpSource, Range, WaterSource
 
 D = Decimal
 ZONE = ZoneInfo("Asia/Shanghai")
@@ -42,7 +42,7 @@ def metered(*meters, **changes):
 def intake(**changes):
     settings = {
         "name": "well-3", "code": "4302810001", "title": "三号井", "zone": ZONE,
-        "periods_ms": {name: STEP for name in ("pump-kwh", "main-flow", "side-flow", "depth", "a-kw", "b-kw")},
+        "periods_ms": dict.fromkeys(("pump-kwh", "main-flow", "side-flow", "depth", "a-kw", "b-kw"), STEP),
     }  # fmt: skip
     return IntakeSettings(**{**settings, **changes})
 
