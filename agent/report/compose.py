@@ -121,6 +121,12 @@ class Composer:
             trigger=trigger,
         )
 
+    def uniform(self, wanted: Wanted, slot_ms: int, every_ms: int, step_ms: int) -> Content:
+        """One quantity in equal steps from the slot before (not in it) to this one."""
+        moments = range(slot_ms - every_ms + step_ms, slot_ms + 1, step_ms)
+        samples = (self._sample(wanted, at_ms)._replace(at_ms=at_ms) for at_ms in moments)
+        return Content(kind=Kind.UNIFORM, slot_ms=slot_ms, samples=tuple(samples), step_ms=step_ms)
+
     def latest(self, at_ms: int, alarms: Iterable[str]) -> Content:
         """What is known now, each value with its own time: the answer to a real-time query."""
         samples = []

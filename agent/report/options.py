@@ -36,6 +36,7 @@ class CentreOptions:
     late_ms: int
     wire: Any
     limits: Mapping[tuple[int, str], Limit] = field(default_factory=lambda: MappingProxyType({}))
+    uniform_step_ms: int = 300_000
     supply: str | None = None  # the meter that shows the station's supply voltage
     quantities: tuple[str, ...] = ("flow_rate", "volume_withdrawn", "volume_hour", "pressure", "level")
 

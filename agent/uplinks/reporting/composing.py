@@ -9,7 +9,7 @@ from typing import Protocol
 from agent.clock import Clock
 from agent.model import StoredRound
 from agent.report.compose import Composer, Trigger
-from agent.report.content import Content, Kind
+from agent.report.content import STATION, Content, Kind
 from agent.report.options import CentreOptions
 from agent.report.slots import next_slot, slot_at
 from agent.store.outbox import Composed, NewReport, Outbox
@@ -133,10 +133,23 @@ class Composing:
         self._slot_ms = slot_ms
         reports = []
         for kind in self._options.kinds:
-            content = self._composer.report(kind, slot_ms, self._alarms())
-            if any(each.text is not None for each in content.samples):
-                reports.append(NewReport(kind.value, slot_ms, "", content.to_text()))
+            contents = self._series(slot_ms) if kind is Kind.UNIFORM else {"": self._report(kind, slot_ms)}
+            for variant, content in contents.items():
+                if any(each.text is not None for each in content.samples):
+                    reports.append(NewReport(kind.value, slot_ms, variant, content.to_text()))
         return reports
+
+    def _report(self, kind: Kind, slot_ms: int) -> Content:
+        return self._composer.report(kind, slot_ms, self._alarms())
+
+    def _series(self, slot_ms: int) -> dict[str, Content]:
+        """A uniform report has one quantity of one channel."""
+        step_ms = self._options.uniform_step_ms
+        return {
+            f"{each.channel}/{each.quantity}": self._composer.uniform(each, slot_ms, self._every_ms, step_ms)
+            for each in self._composer.expected()
+            if not each.is_exact and each.channel != STATION
+        }
 
     def _additional(self, trigger: Trigger) -> NewReport:
         content = self._composer.report(Kind.ADDITIONAL, trigger.at_ms, self._alarms(), trigger=trigger.reason)

@@ -18,7 +18,7 @@ class ElementForm:
     decimals: int | None = None
 
 
-_TOTAL = ElementForm(identifier=b"\xff\x2b", digits=12, decimals=0)  # what public platforms use; the standard has none
+TOTAL = ElementForm(identifier=b"\xff\x2b", digits=12, decimals=0)  # what public platforms use; the standard has none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +37,7 @@ class WireOptions:
     mode: int = 2
     station_class: int = WATER_INTAKE
     flow_decimals: int = 6
-    totals: Mapping[int, ElementForm] = field(default_factory=lambda: MappingProxyType({1: _TOTAL}))
+    totals: Mapping[int, ElementForm] = field(default_factory=lambda: MappingProxyType({1: TOTAL}))
     extras: Mapping[tuple[int, str], ElementForm] = field(default_factory=lambda: MappingProxyType({}))
     is_sign_counted: bool = True
     text_encoding: str = "gbk"
