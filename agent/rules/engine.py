@@ -90,7 +90,7 @@ class RuleEngine:
             finding = memory.episodes.take(verdict, limits, memory.number)
             if finding is not None:
                 found.append(finding)
-        for rule, level in memory.episodes.open_levels().items():
+        for rule, level in memory.episodes.levels().items():
             levels[rule] = _worse(levels.get(rule, Qartod.PASS), level)
         is_absent = any(each.volume_m3 is None and each.energy_kwh is None for each in glance.steps)
         return Judgement(tuple(found), levels, self._rolled_up(levels, is_absent=is_absent))

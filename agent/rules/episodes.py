@@ -48,7 +48,10 @@ def not_judged(rule: str, subject: str, quantity: str, at_ms: int) -> Verdict:
 
 @dataclass(slots=True)
 class Episode:
-    """A condition that holds, or held until less than the hold-off ago. Open once it was seen often enough."""
+    """A condition that holds, or held until less than the hold-off ago. Open once it was seen often enough.
+
+    `level` is the worst that it reached, `now` what the last verdict said.
+    """
 
     level: int
     began_ms: int
@@ -56,6 +59,7 @@ class Episode:
     evidence: Mapping[str, str]
     seen: int = 0
     is_open: bool = False
+    now: int = NOTICE
     absent_ms: int | None = None
 
 
@@ -77,7 +81,7 @@ class Episodes:
         if episode is None:
             began_ms = verdict.at_ms if verdict.since_ms is None else verdict.since_ms
             episode = self.by_key[key] = Episode(verdict.level, began_ms, shown, verdict.evidence)
-        episode.absent_ms = None
+        episode.absent_ms, episode.now = None, verdict.level
         episode.number = max(episode.number, shown)
         needed = 1 if verdict.is_certain or limits.rule.counts_itself else limits.min_samples
         episode.seen = min(episode.seen + 1, needed)
@@ -89,19 +93,20 @@ class Episodes:
         episode.is_open = True
         return _found(verdict, episode, limits, None)
 
-    def open_levels(self) -> dict[str, int]:
-        """The worst level of each rule's open findings."""
+    def levels(self) -> dict[str, int]:
+        """What each rule's open findings said last, the worst of them."""
         found: dict[str, int] = {}
         for key, episode in self.by_key.items():
-            rule = key.partition("|")[0]
-            if episode.is_open and _rank(episode.level) >= _rank(found.get(rule, NOTICE)):
-                found[rule] = int(episode.level)
+            if episode.is_open:
+                rule = key.partition("|")[0]
+                found[rule] = max(found.get(rule, NOTICE), int(episode.now), key=_rank)
         return found
 
     def _absent(self, key: str, episode: Episode, verdict: Verdict, limits: Limits) -> Found | None:
         if not episode.is_open:
             del self.by_key[key]
             return None
+        episode.now = NOTICE
         if episode.absent_ms is None:
             episode.absent_ms = verdict.at_ms
         if verdict.at_ms - episode.absent_ms < limits.hold_off_ms:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -116,13 +116,11 @@ def energy(begin_ms: int, end_ms: int, kwh: object, pumping: object = 0, *flags:
     )
 
 
-def midnights(days: int, begin_ms: int = BEGIN) -> list[int]:
-    return [begin_ms + at * DAY for at in range(days + 1)]
-
-
-def local(at_ms: int) -> datetime:
-    return datetime.fromtimestamp(at_ms / 1000, tz=ZONE)
-
-
-def days(count: int) -> timedelta:
-    return timedelta(days=count)
+def both_ways(play: Callable[[Shown], None], settings: IntakeSettings = METERED) -> Shown:
+    """Plays it, and once more with a restart before every input: nothing may differ."""
+    plain, restarted = Shown(settings), Shown(settings, restarting=True)
+    play(plain)
+    play(restarted)
+    assert plain.found == restarted.found
+    assert plain.engine.to_text() == restarted.engine.to_text()
+    return plain
