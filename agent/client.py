@@ -19,6 +19,7 @@ from agent.control import call, socket_path
 DEFAULT_CONFIG = Path("/etc/qushui/agent.yaml")
 _DEFAULT_STORE = Path("/var/lib/qushui/qushui.db")
 _DEFAULT_TIMEZONE = "Asia/Shanghai"
+_YEARS = range(2024, 2100)  # another one is a slip of the finger, and water would be booked under it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +40,16 @@ class Site:
             return ""
         moment = datetime.fromisoformat(at) if isinstance(at, str) else date_of(at)
         return moment.astimezone(self.timezone).strftime("%Y-%m-%d %H:%M:%S")
+
+    def moment(self, text: str) -> datetime | None:
+        """The moment that `2026-11-21 08:00:00` (station's time) or ISO 8601 with an offset means; None if neither."""
+        try:
+            moment = datetime.fromisoformat(text)
+        except ValueError:
+            return None
+        if moment.year not in _YEARS:
+            return None
+        return moment if moment.tzinfo else moment.replace(tzinfo=self.timezone)
 
 
 def site_of(config: Path) -> Site:

@@ -124,7 +124,7 @@ class DirectComparing:
             return store.flush()
         finally:
             store.close()
-            _hand_over(self._path)
+            hand_over(self._path)
 
 
 def _record(store: Store, new: Sequence[Confirmation], log: FilteringBoundLogger) -> None:
@@ -133,7 +133,7 @@ def _record(store: Store, new: Sequence[Confirmation], log: FilteringBoundLogger
         log.info("reading.confirmed", **each._asdict())
 
 
-def _hand_over(path: Path) -> None:
+def hand_over(path: Path) -> None:
     """What root has made here belongs to whom the directory belongs to: the daemon must be able to write it."""
     owner = path.parent.stat()
     if os.geteuid() == 0 and owner.st_uid != 0:

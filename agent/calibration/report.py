@@ -91,7 +91,7 @@ def _result(fit: Fit, messages: Messages) -> str:
     if fit.model is not None:
         parts.append(f"<p>{escape(model_text(fit.model, messages))}</p>")
         parts.append(f"<p>{escape(uncertainty_text(fit, messages))}</p>")
-    parts += [f"<p>✗ {escape(remark_text(each, fit, messages))}</p>" for each in fit.remarks if each.refuses]
+    parts += [f"<p>✗ {escape(remark_text(each, fit.runs, messages))}</p>" for each in fit.remarks if each.refuses]
     return "".join([*parts, "</div>"])
 
 
@@ -146,5 +146,5 @@ def _remarks(fit: Fit, messages: Messages) -> list[str]:
     remarks = [each for each in fit.remarks if not each.refuses]
     if not remarks:
         return []
-    items = "".join(f"<li>{escape(remark_text(each, fit, messages))}</li>" for each in remarks)
+    items = "".join(f"<li>{escape(remark_text(each, fit.runs, messages))}</li>" for each in remarks)
     return [f"<h2>{escape(messages.text('calibration.page.remarks'))}</h2>", f"<ul>{items}</ul>"]

@@ -28,15 +28,15 @@ def percent(fraction: Decimal, digits: int = 2) -> str:
     return f"{rounded(fraction * PERCENT, digits + 1):f} %" if fraction else "0 %"
 
 
-def remark_text(remark: Remark, fit: Fit, messages: Messages) -> str:
-    """A remark as a sentence with its figures and its runs."""
+def remark_text(remark: Remark, table: Sequence[Run], messages: Messages) -> str:
+    """A remark as a sentence with its figures and its runs, of those in `table`."""
     words = {"found": remark.found, "limit": remark.limit}
     if remark.code in _PERCENTS | _EXPANDED:
         factor = 2 if remark.code in _EXPANDED else 1
         words = {key: _as_percent(text, factor) for key, text in words.items()}
     else:
         words = {key: _short(text) for key, text in words.items()}
-    runs = [fit.runs[at].label for at in remark.runs]
+    runs = [table[at].label for at in remark.runs]
     named = " ".join(runs[:_NAMED_AT_MOST]) + (" …" if len(runs) > _NAMED_AT_MOST else "")
     text = messages.text(f"calibration.remark.{remark.code}", **words, runs=named)
     return f"{remark.group}: {text}" if remark.group else text
@@ -104,7 +104,7 @@ def lines_of(fit: Fit, table: Table, messages: Messages) -> list[str]:
     lines += ["", word("calibration.accepted" if fit.is_accepted else "calibration.refused")]
     for remark in sorted(fit.remarks, key=lambda each: not each.refuses):
         mark = "✗" if remark.refuses else "·"
-        lines += page.labelled(mark, remark_text(remark, fit, messages), indent=2, column=4, width=messages.width)
+        lines += page.labelled(mark, remark_text(remark, fit.runs, messages), indent=2, column=4, width=messages.width)
     if table.unread:
         lines += page.wrapped(word("calibration.unread", headers=" ".join(table.unread)), messages.width)
     return lines
@@ -170,7 +170,7 @@ def told(fit: Fit, table: Table, site: Site, record: Coefficient | None, message
         "remarks": [
             {"code": each.code, "refuses": each.refuses, "found": each.found, "limit": each.limit,
              "runs": [fit.runs[at].label for at in each.runs], "group": each.group,
-             "text": remark_text(each, fit, messages)}
+             "text": remark_text(each, fit.runs, messages)}
             for each in fit.remarks
         ],
         "unread": list(table.unread),

@@ -5,29 +5,56 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import re
+import sqlite3
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import yaml
 
+from agent import page
+from agent.activating import (
+    KIND,
+    NotActivated,
+    Version,
+    begins_ms,
+    body_of,
+    frozen_until,
+    head_remarks,
+    next_version,
+    proposed,
+    record_in,
+    today,
+    users_of,
+    versions_of,
+)
 from agent.calibration.drafting import Naming, drafted
 from agent.calibration.fitting import MODELS, fitted
 from agent.calibration.remarks import Reference
 from agent.calibration.report import as_html
 from agent.calibration.result import NotFitted, Site
 from agent.calibration.runs import Table, table_of
-from agent.calibration.telling import lines_of, percent, told
-from agent.derive.coefficient import DELIVERY_MODES, Coefficient
+from agent.calibration.telling import lines_of, model_text, percent, remark_text, told
+from agent.calibration.typed import day_of, number, percentage, positive, span
+from agent.client import DEFAULT_CONFIG, site_of
+from agent.client import Site as ClientSite
+from agent.clock import SystemClock
+from agent.config import load
+from agent.control import ControlError
+from agent.declaring import Declaring, store_refusal
+from agent.derive.coefficient import DELIVERY_MODES, Coefficient, evidence_tier
 from agent.derive.exact import ZERO, OutOfDomain
 from agent.derive.records import record_of
 from agent.form.problems import FormErrors, Problem
-from agent.messages import Messages, problem_lines
+from agent.intakes.settings import IntakeSettings
+from agent.messages import Messages, evidence_lines, problem_lines, refusal_text
+from agent.store.book_reader import BookReader
+from agent.uplinks.registry import settings_models
+from drivers.registry import DRIVERS
 
 HELP_KEY = "cli.verb.coefficient"
 _CURVES = ("flow_by_power", "tc_by_power", "tc_by_frequency")
@@ -35,8 +62,20 @@ _CURVES = ("flow_by_power", "tc_by_power", "tc_by_frequency")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The verb's arguments."""
-    actions = parser.add_subparsers(dest="action", required=True, metavar="fit|show|activate")
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION", help="coefficient.action")
     _add_fit(actions.add_parser("fit", help="coefficient.fit", description="coefficient.fit"))
+    show = actions.add_parser("show", help="coefficient.show", description="coefficient.show")
+    show.add_argument("ids", nargs="*", metavar="ID", help="coefficient.ids")
+    activate = actions.add_parser("activate", help="coefficient.activate", description="coefficient.activate")
+    activate.add_argument("record", type=Path, metavar="RECORD.yaml", help="coefficient.record")
+    activate.add_argument("--from", dest="valid_from", type=day_of, required=True, metavar="DATE",
+                          help="coefficient.activate_from_option")  # fmt: skip
+    activate.add_argument("--who", required=True, metavar="NAME", help="coefficient.who_option")
+    activate.add_argument("--reason", default="", metavar="TEXT", help="coefficient.reason_option")
+    activate.add_argument("--heads", type=span, metavar="LOW-HIGH", help="coefficient.heads_option")
+    for each in (show, activate):
+        each.add_argument("-c", "--config", type=Path, default=DEFAULT_CONFIG, metavar="FILE", help="cli.config_option")
+        each.add_argument("--json", action="store_true", help="cli.json_option")
 
 
 def _add_fit(parser: argparse.ArgumentParser) -> None:
@@ -46,21 +85,21 @@ def _add_fit(parser: argparse.ArgumentParser) -> None:
     add("--table", choices=_CURVES, default="flow_by_power", help="coefficient.table_option")
     add("--reference", default="", metavar="NAME", help="coefficient.reference_option")
     add("--certificate", default="", metavar="NO", help="coefficient.certificate_option")
-    add("--certificate-until", type=_day, metavar="DATE", help="coefficient.certificate_until_option")
-    add("--u-ref", type=_percent, default=Decimal("0.02"), metavar="PCT", help="coefficient.u_ref_option")
-    add("--step", type=_positive, metavar="KWH", help="coefficient.step_option")
-    add("--multiplier", type=_positive, default=Decimal(1), metavar="N", help="coefficient.multiplier_option")
-    add("--heads", type=_span, metavar="LOW-HIGH", help="coefficient.heads_option")
-    add("--height", type=_number, default=ZERO, metavar="M", help="coefficient.height_option")
-    add("--friction", type=_number, default=ZERO, metavar="M", help="coefficient.friction_option")
-    add("--wells", type=_positive, default=Decimal(1), metavar="N", help="coefficient.wells_option")
+    add("--certificate-until", type=day_of, metavar="DATE", help="coefficient.certificate_until_option")
+    add("--u-ref", type=percentage, default=Decimal("0.02"), metavar="PCT", help="coefficient.u_ref_option")
+    add("--step", type=positive, metavar="KWH", help="coefficient.step_option")
+    add("--multiplier", type=positive, default=Decimal(1), metavar="N", help="coefficient.multiplier_option")
+    add("--heads", type=span, metavar="LOW-HIGH", help="coefficient.heads_option")
+    add("--height", type=number, default=ZERO, metavar="M", help="coefficient.height_option")
+    add("--friction", type=number, default=ZERO, metavar="M", help="coefficient.friction_option")
+    add("--wells", type=positive, default=Decimal(1), metavar="N", help="coefficient.wells_option")
     add("--id", default="", help="coefficient.id_option")
     add("--well", default="", metavar="CODE", help="coefficient.well_option")
     add("--mode", choices=DELIVERY_MODES, help="coefficient.mode_option")
     add("--tester", default="", metavar="NAME", help="coefficient.tester_option")
     add("--report-no", default="", metavar="NO", help="coefficient.report_no_option")
-    add("--from", dest="valid_from", type=_day, metavar="DATE", help="coefficient.from_option")
-    add("--to", dest="valid_to", type=_day, metavar="DATE", help="coefficient.to_option")
+    add("--from", dest="valid_from", type=day_of, metavar="DATE", help="coefficient.from_option")
+    add("--to", dest="valid_to", type=day_of, metavar="DATE", help="coefficient.to_option")
     add("--out", type=Path, metavar="RECORD.yaml", help="coefficient.out_option")
     add("--html", type=Path, metavar="FILE", help="coefficient.html_option")
     add("--json", action="store_true", help="cli.json_option")
@@ -68,45 +107,13 @@ def _add_fit(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, out: Messages) -> int:
     """0; 1 when the runs are not good enough, or the agent or the ledger says no; 2 for wrong input."""
-    return _fit(arguments, out)
-
-
-# --- values of options
-
-
-def _number(text: str) -> Decimal:
-    try:
-        value = Decimal(text)
-    except InvalidOperation as error:
-        raise ValueError(text) from error
-    if not value.is_finite():
-        raise ValueError(text)
-    return value
-
-
-def _positive(text: str) -> Decimal:
-    value = _number(text)
-    if value <= 0:
-        raise ValueError(text)
-    return value
-
-
-def _percent(text: str) -> Decimal:
-    return _positive(text.rstrip("%％ ")) / 100
-
-
-def _span(text: str) -> tuple[Decimal, Decimal]:
-    """LOW-HIGH, above 0."""
-    found = re.fullmatch(r"\s*([\d.]+)\s*(?:-|–|~|…|\.\.\.?)\s*([\d.]+)\s*", text)
-    if found is None:
-        raise ValueError(text)
-    low, high = _positive(found[1]), _positive(found[2])
-    if low > high:
-        raise ValueError(text)
-    return low, high
-
-
-_day = date.fromisoformat
+    match arguments.action:
+        case "fit":
+            return _fit(arguments, out)
+        case "show":
+            return _show(arguments, out)
+        case _:
+            return _activate(arguments, out)
 
 
 # --- fit
@@ -244,3 +251,129 @@ def _say_written(html: Path | None, record: Coefficient | None, arguments: argpa
     if arguments.out is not None:
         key = "coefficient.no_draft" if record is None else "coefficient.draft_written"
         print(out.text(key, path=arguments.out), file=sys.stderr)
+
+
+# --- show
+
+
+def _show(arguments: argparse.Namespace, out: Messages) -> int:
+    site = site_of(arguments.config)
+    book = BookReader(site.store)
+    try:
+        found, proposals = versions_of(book), proposed(book.rounds)
+    except (OSError, sqlite3.Error) as error:
+        print(store_refusal(error, site, out), file=sys.stderr)
+        return 1
+    finally:
+        book.close()
+    if unknown := [name for name in arguments.ids if name not in found]:
+        print(out.text("coefficient.unknown", value=" ".join(unknown), known=" ".join(found)), file=sys.stderr)
+        return 2
+    day = today(SystemClock("host").now(), site.timezone)
+    shown = {name: found[name] for name in arguments.ids or found}
+    intakes = _intakes(arguments.config)
+    if arguments.json:
+        plain = {name: [_told_version(each, name, day, intakes) for each in rows] for name, rows in shown.items()}
+        print(json.dumps({"coefficients": plain, "proposals": proposals}, ensure_ascii=False, indent=2))
+        return 0
+    lines = [line for rows in shown.values() for each in rows for line in _version_lines(each, day, intakes, site, out)]
+    print("\n".join(lines or [out.text("coefficient.none")]))
+    for proposal in proposals:
+        print("\n".join(["", *page.wrapped(out.text("coefficient.proposal", place=proposal.pop("place")), out.width)]))
+        print("\n".join(f"  {line}" for line in evidence_lines(out, proposal)))
+    return 0
+
+
+def _intakes(config: Path) -> list[IntakeSettings]:
+    """The intakes of a configuration; none where it does not pass (`qushui check` says why)."""
+    try:
+        return list(load(config, drivers=DRIVERS, uplink_settings=settings_models()).intakes.values())
+    except FormErrors:
+        return []
+
+
+def _told_version(version: Version, name: str, day: date, intakes: Sequence[IntakeSettings]) -> dict[str, Any]:
+    coefficient = version.coefficient
+    return {
+        "name": coefficient.name,
+        "state": version.state_on(day),
+        "tier": evidence_tier(coefficient).value,
+        "who": version.who,
+        "entered_ms": version.entered_ms,
+        "replaced_on": None if version.replaced_on is None else str(version.replaced_on),
+        "used_by": users_of(name, intakes),
+        "record": record_of(coefficient),
+    }
+
+
+def _version_lines(
+    version: Version, day: date, intakes: Sequence[IntakeSettings], site: ClientSite, out: Messages
+) -> list[str]:
+    coefficient = version.coefficient
+    state = out.text(f"coefficient.state.{version.state_on(day)}")
+    rows = {
+        "model": model_text(coefficient.model, out),
+        "u": out.text("coefficient.tier", u=percent(coefficient.u_rel), tier=evidence_tier(coefficient).value),
+        "valid": f"{coefficient.valid_from or '…'} → {coefficient.valid_to or '…'}",
+        "well": f"{coefficient.well_code} · {out.text(f'calibration.mode.{coefficient.delivery_mode}')}",
+        "used": " ".join(users_of(coefficient.id, intakes)) or out.text("coefficient.unused"),
+        "who": f"{version.who} · {site.local(version.entered_ms)}".rstrip(" ·"),
+    }
+    lines = [f"{coefficient.name}  {state}"]
+    for key, text in rows.items():
+        label = out.text(f"coefficient.row.{key}")
+        lines += page.labelled(label, text, indent=2, column=14, width=out.width)
+    return lines
+
+
+# --- activate
+
+
+def _activate(arguments: argparse.Namespace, out: Messages) -> int:
+    site = site_of(arguments.config)
+    book = BookReader(site.store)
+    try:
+        record = record_in(arguments.record)
+        config = load(arguments.config, drivers=DRIVERS, uplink_settings=settings_models())
+        known, frozen = _known(book, record.id)
+        taken = next_version(record, known, valid_from=arguments.valid_from, frozen=frozen, zone=site.timezone)
+        for remark in head_remarks(taken, arguments.heads):
+            print(remark_text(remark, (), out), file=sys.stderr)
+            if remark.refuses:
+                return 1
+        declaring = Declaring(site, config.store, trust=config.clock.trust, period_ms=lambda _: None)
+        body = body_of(taken, reason=arguments.reason)
+        answer = declaring.declare(KIND, taken.id, begins_ms(taken, site.timezone), body, arguments.who)
+    except FormErrors as errors:
+        print("\n".join(problem_lines(out, errors.problems)), file=sys.stderr)
+        return 2
+    except (NotActivated, ControlError, OutOfDomain, OSError, sqlite3.Error) as error:
+        print(_refusal(error, site, out), file=sys.stderr)
+        return 1
+    finally:
+        book.close()
+    if arguments.json:
+        print(json.dumps({**answer, "name": taken.name, "record": record_of(taken)}, ensure_ascii=False))
+    else:
+        print(out.text("coefficient.activated", name=taken.name, first=taken.valid_from, end=taken.valid_to))
+    return 0
+
+
+def _known(book: BookReader, name: str) -> tuple[list[Version], tuple[str, date] | None]:
+    """The versions there are, and what is frozen; nothing before the first start of the agent."""
+    try:
+        return versions_of(book).get(name, []), frozen_until(book)
+    except FileNotFoundError:
+        return [], None
+
+
+def _refusal(error: Exception, site: ClientSite, out: Messages) -> str:
+    match error:
+        case NotActivated():
+            return out.text(f"coefficient.refused.{error.code}", **error.arguments)
+        case ControlError():
+            return refusal_text(out, error.code, error.arguments)
+        case OutOfDomain():
+            return out.text("coefficient.bad_record", detail=error)
+        case _:
+            return store_refusal(error, site, out)

@@ -77,7 +77,7 @@ def _contents(out: Messages) -> Iterator[str]:
     yield out.text("help.verbs")
     for key in out.keys():  # noqa: SIM118 - not a mapping
         if key.startswith("cli.verb."):
-            yield from page.labelled(key.split(".")[-1], out.text(key), indent=2, column=12, width=out.width)
+            yield from page.labelled(key.split(".")[-1], out.text(key), indent=2, column=14, width=out.width)
     yield ""
     yield out.text("help.faults")
     for code in FaultCode:

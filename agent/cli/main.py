@@ -36,6 +36,11 @@ VERBS = (
     "frame",
     "status",
     "outbox",
+    "archive",
+    "coefficient",
+    "enter",
+    "report",
+    "explain",
     "clock",
     "selftest",
     "help",
@@ -203,7 +208,7 @@ def parser_of(verb: str, module: Any, out: Messages) -> VerbParser:
 def _overview(out: Messages) -> str:
     lines = [out.text("cli.usage") + " qushui VERB …", "", *page.wrapped(out.text("cli.about"), out.width), ""]
     for verb in VERBS:
-        lines += page.labelled(verb, out.text(f"cli.verb.{verb}"), indent=2, column=12, width=out.width)
+        lines += page.labelled(verb, out.text(f"cli.verb.{verb}"), indent=2, column=14, width=out.width)
     return "\n".join([*lines, "", *page.wrapped(out.text("cli.overview_end"), out.width)])
 
 

@@ -1,0 +1,189 @@
+"""What a person enters, held against what is configured and what is known: mistakes are refused, oddities are asked.
+
+A mistake is what cannot be: a meter that is none, more digits than the display has, a time that has not come. An oddity
+may be right and changes what is booked, so it is taken only when the person says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from agent.calibration.typed import number
+from agent.client import Site
+from agent.clock import SystemClock, date_of
+from agent.control import DaemonAwayError
+from agent.form.problems import near
+from agent.intakes.settings import EnergySource, WaterSource
+from agent.model import StoredRound
+from agent.quantities import QUANTITIES, STATUS
+from agent.settings import Config
+from agent.store.book_reader import BookReader, EventRow
+
+_MS = timedelta(milliseconds=1)
+_SLACK_S = 60  # a watch may be ahead of ours
+_MOST_DIGITS = 12
+_MOST_PLACES = 6
+_SHOWN = {"reading": "value", "replacement": "new_initial"}  # what a row of the ledger says a register showed
+_FAR = Decimal("0.2")  # of the last known value
+_NEAR_ENOUGH = Decimal(10)  # a young counter may double
+
+
+class Wrong(Exception):
+    """A mistake: `code` names the sentence `enter.wrong.CODE`, `arguments` fill it."""
+
+    def __init__(self, code: str, **arguments: object) -> None:
+        super().__init__(f"{code} {arguments}")
+        self.code = code
+        self.arguments = arguments
+
+
+class Odd(NamedTuple):
+    """Something to be confirmed: `code` names the sentence `enter.odd.CODE`."""
+
+    code: str
+    arguments: Mapping[str, object]
+
+
+class Known(NamedTuple):
+    """A stored value of a meter, and when it was shown (UTC ms)."""
+
+    value: Decimal
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """Where things are entered: the configuration, the books, and what time it is (UTC ms)."""
+
+    config: Config
+    site: Site
+    book: BookReader
+    now_ms: int
+
+    def meter(self, name: str) -> str:
+        """A meter that there is. Raises Wrong."""
+        names = [*self.config.meters, *self.config.manual]
+        if name not in names:
+            raise Wrong("METER", value=name, known=" ".join(names), **_guess(name, names))
+        return name
+
+    def quantity(self, meter: str, name: str, *, counter: bool = False) -> str:
+        """A quantity that this meter tells. Raises Wrong."""
+        told = [each for each in self.config.quantities(meter) if each != STATUS]
+        told = [each for each in told if QUANTITIES[each].counter or not counter]
+        if name not in told:
+            code = "COUNTER" if counter else "QUANTITY"
+            raise Wrong(code, value=name, meter=meter, known=" ".join(told) or "-", **_guess(name, told))
+        return name
+
+    def value(self, text: str, meter: str, quantity: str) -> Decimal:
+        """A number that the display of the meter can show. Raises Wrong."""
+        try:
+            value = number(text)
+        except ValueError as error:
+            raise Wrong("NUMBER", value=text) from error
+        if value < 0:
+            raise Wrong("NEGATIVE", value=text)
+        digits = self.digits(meter, quantity)
+        if value >= Decimal(10) ** digits:
+            raise Wrong("DIGITS", value=text, meter=meter, limit=digits)
+        if -int(value.as_tuple().exponent) > _MOST_PLACES:
+            raise Wrong("PLACES", value=text, limit=_MOST_PLACES)
+        return value
+
+    def digits(self, meter: str, quantity: str) -> int:
+        """Digits before the point, as an intake has them of that counter."""
+        for intake in self.config.intakes.values():
+            sources: list[WaterSource | EnergySource] = [*intake.water, *intake.check_meters]
+            sources += [intake.energy] if intake.energy is not None else []
+            for source in sources:
+                if (source.meter, source.quantity) == (meter, quantity):
+                    return source.digits
+        return _MOST_DIGITS
+
+    def moment(self, text: str | None) -> int:
+        """When something was, UTC ms; now where nothing is said. Raises Wrong."""
+        if text is None:
+            return self.now_ms
+        moment = self.site.moment(text)
+        if moment is None:
+            raise Wrong("TIME", value=text)
+        at_ms = _ms_of(moment)
+        if at_ms > self.now_ms + _SLACK_S * 1000:
+            raise Wrong("FUTURE", value=self.site.local(at_ms), now=self.site.local(self.now_ms))
+        return at_ms
+
+    def known(self, meter: str, quantity: str, at_ms: int) -> Known | None:
+        """The last value of a meter at or before that time, polled, entered, or begun with."""
+        try:
+            found = self.book.at(meter, at_ms)
+            rows = [row for kind in _SHOWN for row in self.book.ledger(kind, meter)]
+        except FileNotFoundError:
+            return None
+        values = [
+            Known(Decimal(row.body[_SHOWN[row.kind]]), row.at_ms)
+            for row in rows
+            if row.at_ms is not None and row.at_ms <= at_ms and row.body["quantity"] == quantity
+        ]
+        polled = None if found is None else _value_of(found, quantity)
+        if found is not None and found.at_ms is not None and polled is not None:
+            values.append(Known(polled, found.at_ms))
+        return max(values, key=lambda each: each.at_ms, default=None)
+
+    def oddities(self, meter: str, quantity: str, value: Decimal, at_ms: int) -> list[Odd]:
+        """What has to be confirmed of a reading."""
+        odd = []
+        newest = self.known(meter, quantity, self.now_ms)
+        if newest is not None and at_ms < newest.at_ms:
+            odd.append(Odd("EARLIER", {"meter": meter, "last": self.site.local(newest.at_ms)}))
+        before = self.known(meter, quantity, at_ms)
+        if before is None:
+            return odd
+        words = {"value": value, "known": before.value, "at": self.site.local(before.at_ms), "meter": meter}
+        if QUANTITIES[quantity].counter and value < before.value:
+            odd.append(Odd("LOWER", words))
+        elif abs(value - before.value) > max(_FAR * before.value, _NEAR_ENOUGH):
+            odd.append(Odd("FAR", words))
+        return odd
+
+    def open_events(self, rule: str, name: str) -> list[EventRow]:
+        """What of that rule goes on at an intake, or at a meter."""
+        try:
+            events = self.book.events(open_only=True)
+        except FileNotFoundError:
+            return []
+        return [each for each in events if each.rule == rule and name in {each.intake, each.subject.partition("/")[2]}]
+
+
+def _guess(name: str, names: Sequence[str]) -> dict[str, str]:
+    found = near(name, names)
+    return {"near": found.get("near", "-")}
+
+
+def _value_of(found: StoredRound, quantity: str) -> Decimal | None:
+    if quantity not in found.layout.quantities or (found.quality or {}).get(quantity):
+        return None
+    text = found.texts[found.layout.quantities.index(quantity)]
+    return None if text is None else Decimal(text)
+
+
+def _ms_of(moment: datetime) -> int:
+    return (moment - date_of(0)) // _MS
+
+
+def time_of(site: Site, trust: str) -> int:
+    """What time it is for the running agent, else for this machine, UTC ms. Raises Wrong while nobody knows."""
+    try:
+        told: dict[str, Any] = site.ask("status")["clock"]
+        now, is_known = datetime.fromisoformat(told["now"]), bool(told["synced"])
+    except DaemonAwayError:
+        clock = SystemClock(trust)
+        clock.refresh()
+        now, is_known = clock.now(), clock.synced
+    if not is_known:
+        raise Wrong("CLOCK")
+    return _ms_of(now)
