@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -16,7 +16,9 @@ from zoneinfo import ZoneInfo
 from agent.derive.exact import local_day, midnight_ms, rounded_m3
 from agent.derive.uncertainty import Share, plus
 from agent.model import Layout, Round
+from agent.profiles import Library
 from agent.store.store import Store
+from drivers.registry import DRIVERS
 from tests.fakes import FakeClock, QuietLog
 
 ZONE = ZoneInfo("Asia/Shanghai")
@@ -68,17 +70,28 @@ def ms(text: str) -> int:
     return round(datetime.fromisoformat(text).replace(tzinfo=ZONE).timestamp() * 1000)
 
 
-def layout(meter: str, quantity: str, profile: str) -> Layout:
+def layout(meter: str, quantity: str, profile: str, requests: tuple[bytes, ...]) -> Layout:
     return Layout(
-        meter=meter, profile=profile, version="0123abcd", protocol="modbus", address="2", quantities=(quantity,),
-        flags=(), period_ms=STEP_MS, requests=(b"\x02\x04\x01\x56\x00\x02",),
+        meter=meter, profile=profile, version=LIBRARY.load(profile).version, protocol="modbus", address="2",
+        quantities=(quantity,), flags=(), period_ms=STEP_MS, requests=requests,
     )  # fmt: skip
 
 
+LIBRARY = Library(drivers=DRIVERS)
+DRIVER = DRIVERS["modbus"]()
+(ENERGY,) = LIBRARY.load("eastron-sdm630").entry("energy_import").parts
+(ASK,) = DRIVER.plan("2", [(ENERGY.item,)], {})
 METERS = {
-    "well-3": layout("pump-kwh", "energy_import", "eastron-sdm630"),
-    "canal-1": layout("canal-flow", "volume_forward", "tuf2000"),
+    "well-3": layout("pump-kwh", "energy_import", "eastron-sdm630", (ASK.begin(0).request,)),
+    "canal-1": layout("canal-flow", "volume_forward", "tuf2000", (b"",)),
 }
+
+
+def reply(shown: Decimal) -> bytes:
+    """What the energy meter sends."""
+    image: dict[str, object] = {}
+    ENERGY.item.put(image, ENERGY.item.encode(shown))
+    return DRIVER.answer(ASK.begin(0).request, {"2": image})
 
 
 def pumped_h(at_ms: int, begin_ms: int) -> Decimal:
@@ -119,11 +132,8 @@ class Books:
         shown = Decimal(1000) + (5 * hours if energy is None else energy / CT)
         shown = shown.quantize(Decimal("0.0001"))
         boot_ms = at_ms - self.begin_ms
-        number = store.append(
-            Round(
-                layout=form, boot_ms=boot_ms, values=(shown,), quality={}, raw=(b"\x02\x04\x04" + boot_ms.to_bytes(6),)
-            )
-        )
+        raw = b"" if energy is None else reply(shown)
+        number = store.append(Round(layout=form, boot_ms=boot_ms, values=(shown,), quality={}, raw=(raw,)))
         energy_text = None if energy is None else str((shown - 1000) * CT)
         volume = str((shown - 1000) if energy_text is None else Decimal(energy_text) * TC)
         self.ends[intake].append(
@@ -231,7 +241,3 @@ def settled(before: dict, after: dict) -> dict[str, object]:
             )
             found[name] = str(rounded_m3(line))
     return found
-
-
-def day_after(day: date) -> date:
-    return day + timedelta(days=1)
