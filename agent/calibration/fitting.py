@@ -88,7 +88,19 @@ def _fixed(table: Table, site: Site) -> Fit:
         u_rel = max(u_rel, with_reference(weighted.u_reported, site.reference.u_rel, tc) / tc)
     elif given:
         remarks.append(Remark("U_INCOMPLETE", refuses=False))
+    if any(remark.code == Objection.SCATTER_TOO_WIDE for remark in remarks):
+        remarks += _level_hint(table, site)
     return Fit("fixed", Fixed(tc=tc), (group,), u_rel, tuple(remarks), weighted)
+
+
+def _level_hint(table: Table, site: Site) -> list[Remark]:
+    """Whether it is the level that makes the runs scatter."""
+    try:
+        by_level = _affine_level(table, site)
+    except NotFitted:
+        return []
+    is_better = not any(remark.refuses for remark in by_level.remarks)
+    return [Remark("TRY_LEVEL", False, str(by_level.groups[0].result.cv))] if is_better else []
 
 
 def _dated(table: Table, site: Site) -> Fit:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from html import escape
 
 from agent.calibration.drafting import rounded
@@ -10,6 +11,7 @@ from agent.calibration.plot import drawn
 from agent.calibration.result import Fit
 from agent.calibration.runs import Run, Table
 from agent.calibration.telling import model_text, percent, plot_of, ratio_of, remark_text, uncertainty_text
+from agent.derive.exact import PERCENT
 from agent.messages import Messages
 
 _STYLE = """
@@ -32,7 +34,7 @@ tr { break-inside: avoid; }
 ul { margin: 1mm 0; padding-left: 6mm; }
 figure { margin: 3mm 0; break-inside: avoid; }
 figcaption { font-size: 9pt; color: #444; margin-top: 1mm; }
-svg.plot { width: 100%; height: auto; font: 12px sans-serif; }
+svg.plot { width: 100%; height: auto; font-size: 12px; }
 svg .grid { stroke: #e2e2e2; stroke-width: 1; } svg .frame { fill: none; stroke: #1a1a1a; stroke-width: 1; }
 svg .fit { fill: none; stroke: #0a5aa8; stroke-width: 1.8; }
 svg .kept { fill: #fff; stroke: #1a1a1a; stroke-width: 1.5; }
@@ -118,7 +120,7 @@ def _runs(fit: Fit, messages: Messages) -> str:
         ratio = ratio_of(group, at, run)
         is_kept = at in fit.kept
         cells = [run.label, str(run.energy_kwh), str(run.volume_m3), *(_cell(run, name) for name in optional)]
-        cells += [f"{rounded(ratio, 5):f}", _signed(percent(ratio / group.result.tc - 1))]
+        cells += [f"{rounded(ratio, 5):f}", _deviation(ratio / group.result.tc - 1)]
         cells.append(messages.text("calibration.kept" if is_kept else "calibration.outlier"))
         rows.append((("",) if is_kept else ("rejected",), cells))
     return _table(heads, rows)
@@ -129,8 +131,8 @@ def _cell(run: Run, name: str) -> str:
     return "" if value is None else f"{rounded(value, 5).normalize():f}"
 
 
-def _signed(text: str) -> str:
-    return text.replace("-", "−") if text.startswith("-") else f"+{text}"
+def _deviation(fraction: Decimal) -> str:
+    return f"{fraction * PERCENT:+.2f} %".replace("-", "−")
 
 
 def _table(heads: Iterable[str], rows: Iterable[tuple[tuple[str, ...], list[str]]]) -> str:

@@ -228,7 +228,7 @@ def _facts(arguments: argparse.Namespace, table: Table, site: Site, out: Message
         "id": arguments.id,
         "well": arguments.well,
         "mode": out.text(f"calibration.mode.{mode}"),
-        "model": arguments.model,
+        "model": out.text(f"calibration.kind.{arguments.model}"),
         "day": "" if table.last_day is None else str(table.last_day),
         "tester": arguments.tester,
         "report_no": arguments.report_no,
