@@ -21,7 +21,7 @@ from agent.control import ControlError, DaemonAwayError, Handler
 from agent.messages import Messages
 from agent.model import MANUAL, Layout, Round
 from agent.quantities import QUANTITIES
-from agent.settings import StoreSettings
+from agent.settings import Config
 from agent.store.database import StoreHeldError
 from agent.store.reader import Reader
 from agent.store.store import Store
@@ -112,6 +112,13 @@ def _stretches(given: object) -> list[tuple[int, int]]:
     return found
 
 
+def period_of(config: Config, meter: str) -> int | None:
+    """How often a meter is polled, or read by hand, ms; None when there is none of that name."""
+    if meter in config.meters:
+        return config.meters[meter].poll_ms
+    return config.manual[meter].period_ms if meter in config.manual else None
+
+
 def _is_name(text: str) -> bool:
     return 0 < len(text.strip()) <= _MOST_NAME
 
@@ -143,13 +150,9 @@ def _layout(meter: str, quantity: str, period_ms: int) -> Layout:
 class Declaring:
     """The books of a site as a command reaches them. Raises ControlError, PermissionError as `agent.control.call`."""
 
-    def __init__(
-        self, site: Site, settings: StoreSettings, *, trust: str, period_ms: Callable[[str], int | None]
-    ) -> None:
+    def __init__(self, site: Site, config: Config) -> None:
         self._site = site
-        self._settings = settings
-        self._trust = trust
-        self._period_ms = period_ms
+        self._config = config
 
     def declare(self, kind: str, subject: str, at_ms: int | None, body: Mapping[str, Any], who: str) -> dict[str, Any]:
         """As `Declarations.declare`."""
@@ -167,9 +170,9 @@ class Declaring:
             return self._directly(verb, arguments)
 
     def _directly(self, verb: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        clock = SystemClock(self._trust)
+        clock = SystemClock(self._config.clock.trust)
         clock.refresh()
-        settings, path = self._settings, Path(self._settings.path)
+        settings, path = self._config.store, Path(self._config.store.path)
         store = Store(
             path,
             clock=clock,
@@ -185,7 +188,7 @@ class Declaring:
         try:
             if clock.synced:
                 store.date_boot(clock.offset_ms, clock.source)
-            declarations = Declarations(store, clock=clock, period_ms=self._period_ms)
+            declarations = Declarations(store, clock=clock, period_ms=lambda meter: period_of(self._config, meter))
             carry_out = declarations.declare if verb == "declare" else declarations.enter_reading
             return carry_out(arguments)
         finally:

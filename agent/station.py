@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from agent.broadcasting import broadcast
 from agent.clock import SystemClock, date_of
 from agent.comparing import Comparing
 from agent.control import ControlError, ControlServer, socket_path
+from agent.declaring import Declarations, period_of
 from agent.faults import FaultCode, FaultSink
 from agent.forward.forwarder import Forwarder
 from agent.hosting import asked, guest_of, line_refusals
@@ -59,6 +61,9 @@ class RunningStation:
         self._supervisor = Supervisor(clock=clock, faults=self.faults, log=log)
         self._judge = Judge(faults=self.faults, baseline=self._store.last_values)
         self._comparing = Comparing(self._store, self._judge, log=log)
+        self._declarations = Declarations(
+            self._store, clock=clock, period_ms=lambda meter: period_of(self.config, meter)
+        )
         self._dial_ins = DialIns(clock=clock, log=log)
         self._is_listening = False
         self._pollers: dict[str, Poller] = {}
@@ -90,6 +95,8 @@ class RunningStation:
             "outbox-drop": self._outbox_drop,
             "reload": self._reload_asked,
             "clock-set": self._clock_set,
+            "clock-broadcast": self._clock_broadcast,
+            **self._declarations.handlers(),
         }
         control = ControlServer(socket_path(self._path), handlers, clock=self._clock, log=self._log)
         self._supervisor.start("control", control.run)
@@ -298,6 +305,9 @@ class RunningStation:
         self._clock.set(date_of(ms), "manual")
         self._date(step=True)
         return {"now": self._clock.now().isoformat(timespec="milliseconds")}
+
+    def _clock_broadcast(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        return broadcast(self.config, self._pollers, self._clock, arguments)
 
 
 class _Judged:

@@ -341,7 +341,7 @@ def _activate(arguments: argparse.Namespace, out: Messages) -> int:
             print(remark_text(remark, (), out), file=sys.stderr)
             if remark.refuses:
                 return 1
-        declaring = Declaring(site, config.store, trust=config.clock.trust, period_ms=lambda _: None)
+        declaring = Declaring(site, config)
         body = body_of(taken, reason=arguments.reason)
         answer = declaring.declare(KIND, taken.id, begins_ms(taken, site.timezone), body, arguments.who)
     except FormErrors as errors:

@@ -116,9 +116,7 @@ def run(arguments: argparse.Namespace, out: Messages) -> int:
     try:
         config = load(arguments.config, drivers=DRIVERS, uplink_settings=settings_models())
         desk = Desk(config=config, site=site, book=book, now_ms=time_of(site, config.clock.trust))
-        periods = {name: meter.poll_ms for name, meter in config.meters.items()}
-        periods |= {name: meter.period_ms for name, meter in config.manual.items()}
-        declaring = Declaring(site, config.store, trust=config.clock.trust, period_ms=periods.get)
+        declaring = Declaring(site, config)
         told = _ACTIONS[arguments.action](arguments, desk, declaring)
     except _Unconfirmed as unconfirmed:
         _say_odd(unconfirmed.odd, out)
