@@ -58,6 +58,7 @@ def _intake(given: IntakeFacts, facts: Facts, *, accepted_expired: bool) -> Inta
     rows = tuple(_row(given, *pair, facts) for pair in pairwise(standings))
     volume = _volume(begin, end)
     withheld = sum((row.withheld_m3 for row in rows), ZERO)
+    voucher = volume if volume is None or accepted_expired else volume - withheld
     energy, pumping = _step(begin, end, "energy_kwh"), _step(begin, end, "pumping_kwh")
     low, high = _tc_range(rows)
     return IntakeReport(
@@ -72,9 +73,9 @@ def _intake(given: IntakeFacts, facts: Facts, *, accepted_expired: bool) -> Inta
         begin=begin,
         end=end,
         volume_m3=volume,
-        voucher_m3=volume if volume is None or accepted_expired else volume - withheld,
+        voucher_m3=voucher,
         withheld_m3=withheld,
-        u_m3=None if volume is None else _expanded_m3(gain, begin, end),
+        u_m3=None if voucher is None or volume is None else _share_m3(_expanded_m3(gain, begin, end), voucher, volume),
         energy_kwh=energy,
         pumping_kwh=pumping,
         excluded_kwh=None if energy is None or pumping is None else energy - pumping,
@@ -146,6 +147,12 @@ def _percent(part: Decimal, whole: Decimal) -> Decimal | None:
 def _expanded_m3(gain: Gain, begin: Edge | None, end: Edge | None) -> Decimal:
     doubts = [edge.doubt_m3 for edge in (begin, end) if edge is not None]
     return rounded_m3(COVERAGE * sum((part * part for part in (gain.u_m3, *doubts)), ZERO).sqrt())
+
+
+@exact
+def _share_m3(u_m3: Decimal, part_m3: Decimal, whole_m3: Decimal) -> Decimal:
+    """The uncertainty of a part of a volume: its errors are common, so they are in proportion."""
+    return rounded_m3(u_m3 * part_m3 / whole_m3) if part_m3 != whole_m3 else u_m3
 
 
 @exact

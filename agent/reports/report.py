@@ -191,8 +191,8 @@ class Counts:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IntakeReport:
     """One intake over the period. `volume_m3` is None where the account gave none; `voucher_m3` is without what an
-    expired coefficient made, unless that was accepted; `u_m3` is expanded, k = 2. `tc_low` … `tc_high` is the range of
-    the rows' m³/kWh. Flags and levels are counted by rows: the days of a quarter.
+    expired coefficient made, unless that was accepted; `u_m3` is the voucher's, expanded, k = 2. `tc_low` … `tc_high`
+    is the range of the rows' m³/kWh. Flags and levels are counted by rows: the days of a quarter.
     """
 
     name: str

@@ -26,7 +26,10 @@ def number(value: Decimal | int | None) -> str:
 
 def grouped(value: Decimal | int | None) -> str:
     """The same with its whole digits in groups of three, apart by narrow blanks that do not break."""
-    text = number(value)
+    return _grouped(number(value))
+
+
+def _grouped(text: str) -> str:
     sign, text = ("−", text[1:]) if text.startswith("-") else ("", text)
     whole, dot, rest = text.partition(".")
     return sign + (f"{int(whole):,}".replace(",", "\N{NARROW NO-BREAK SPACE}") if whole else "") + dot + rest
@@ -39,7 +42,7 @@ def stated(value: Decimal, u: Decimal) -> tuple[str, str]:
     step = Decimal(1).scaleb(u.adjusted() - _U_DIGITS + 1)
     rounded_u = (u / step).to_integral_value(ROUND_UP, CONTEXT) * step
     rounded = (value / step).to_integral_value(ROUND_HALF_EVEN, CONTEXT) * step
-    return grouped(rounded), grouped(rounded_u)
+    return _grouped(f"{rounded:f}"), _grouped(f"{rounded_u:f}")
 
 
 class Wording:
