@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from agent.archive.reading import Shelf
 from agent.config_form import ConfigForm, DialInForm, LineForm, ManualForm, MeterForm, StationForm
 from agent.config_intakes import KnownMeters, intakes_of
 from agent.decode import bundles
@@ -70,21 +71,25 @@ def load(
     profile_dirs: Sequence[Path] | None = None,
     text: str | None = None,
     profile_texts: Mapping[str, str] | None = None,
+    archive_texts: Mapping[str, str] | None = None,
 ) -> Config:
     """The configuration in the file `path`, or in `text` as if it were that file.
 
-    Profiles come from `profile_texts`, `profile_dirs` (default: `profiles/` beside the file) and the package.
+    Profiles come from `profile_texts`, `profile_dirs` (default: `profiles/` beside the file) and the package; archives
+    from `archive_texts`, by intake, else from where the file names them, beside it.
     Raises FormErrors with everything that is wrong in the file and in the profiles it names.
     """
     document = read_file(path, str(path)) if text is None else read_text(text, str(path))
     directories = (path.parent / PROFILES,) if profile_dirs is None else profile_dirs
     library = Library(drivers=drivers, directories=directories, texts=profile_texts)
-    return _Loader(document, library, drivers).config(uplink_settings)
+    return _Loader(document, library, drivers, Shelf(path.parent, archive_texts)).config(uplink_settings)
 
 
 def copy_of(config: Config) -> str:
-    """Everything needed to load `config` again, whatever becomes of its files: its text and its profiles'."""
-    return json.dumps({"text": config.text, "profiles": {name: each.text for name, each in config.profiles.items()}})
+    """Everything needed to load `config` again, whatever becomes of its files: its text, its profiles', archives'."""
+    profiles = {name: each.text for name, each in config.profiles.items()}
+    archives = {name: each.text for name, each in config.archives.items()}
+    return json.dumps({"text": config.text, "profiles": profiles, "archives": archives})
 
 
 def load_copy(copy: str, path: Path, *, drivers: Drivers, uplink_settings: UplinkModels) -> Config:
@@ -99,14 +104,16 @@ def load_copy(copy: str, path: Path, *, drivers: Drivers, uplink_settings: Uplin
         profile_dirs=(),
         text=content["text"],
         profile_texts=content["profiles"],
+        archive_texts=content.get("archives", {}),  # copies of before there were archives have none
     )
 
 
 class _Loader:
     """One reading of one file."""
 
-    def __init__(self, document: Document, library: Library, drivers: Drivers) -> None:
+    def __init__(self, document: Document, library: Library, drivers: Drivers, shelf: Shelf) -> None:
         self._document = document
+        self._shelf = shelf
         self._library = library
         self._drivers = drivers
         self._profiles: dict[str, Profile | None] = {}
@@ -121,8 +128,9 @@ class _Loader:
         manual = self._manual()
         intakes = self._intakes(meters, manual)
         uplinks = self._uplinks(uplink_settings)
-        if form is None or self._document.problems or self._others:
-            raise FormErrors([*self._document.problems, *self._others])
+        others = [*self._others, *self._shelf.problems]
+        if form is None or self._document.problems or others:
+            raise FormErrors([*self._document.problems, *others])
         assert lines.keys() == form.lines.keys(), "what is left out was complained about"
         assert {*meters, *manual} == form.meters.keys(), "what is left out was complained about"
         assert intakes.keys() == form.intakes.keys(), "what is left out was complained about"
@@ -147,6 +155,7 @@ class _Loader:
             text=self._document.text,
             manual=MappingProxyType(manual),
             intakes=MappingProxyType(intakes),
+            archives=MappingProxyType(self._shelf.archives),
         )
 
     def _section(self, name: str) -> Mapping[str, Node]:
@@ -247,7 +256,8 @@ class _Loader:
             periods_ms={name: each.poll_ms for name, each in meters.items()}
             | {name: each.period_ms for name, each in manual.items()},
         )
-        return intakes_of(self._document, known, ZoneInfo("UTC" if station is None else station.timezone))
+        zone = ZoneInfo("UTC" if station is None else station.timezone)
+        return intakes_of(self._document, known, self._shelf, zone)
 
     def _check_line_name(self, path: Steps) -> None:
         names = list(self._section("lines"))

@@ -15,6 +15,7 @@ from typing import NamedTuple, TypeVar, get_args
 
 from pydantic import BaseModel
 
+from agent.archive.reading import Shelf
 from agent.form.judge import accepted
 from agent.form.nodes import Document, Node, Steps, is_name, shown
 from agent.intakes.form import ConvertedForm, IntakeForm, PermitForm, RangeForm, StatusForm, Total
@@ -56,14 +57,15 @@ class _Reference(NamedTuple):
 
 @dataclass(slots=True)
 class _Taken:
-    """What only one intake can have: codes, and the totals that count."""
+    """What only one intake can have: codes, archives, and the totals that count."""
 
     codes: dict[str, str] = field(default_factory=dict)
+    archives: dict[str, str] = field(default_factory=dict)
     totals: dict[tuple[str, str], str] = field(default_factory=dict)
 
 
-def intakes_of(document: Document, meters: KnownMeters, zone: tzinfo) -> dict[str, IntakeSettings]:
-    """The intakes that stand, after noting what is wrong with them in company."""
+def intakes_of(document: Document, meters: KnownMeters, shelf: Shelf, zone: tzinfo) -> dict[str, IntakeSettings]:
+    """The intakes that stand, after noting what is wrong with them in company; archives are put on the `shelf`."""
     section = document.root.entries().get("intakes")
     found: dict[str, IntakeSettings] = {}
     taken = _Taken()
@@ -81,10 +83,23 @@ def intakes_of(document: Document, meters: KnownMeters, zone: tzinfo) -> dict[st
         _check_ways(document, path, node)
         for way in _WAYS:
             _check_electricity(document, (*path, way))
-        form = accepted(document, path, IntakeForm)
+        form = _archived(document, path, node, shelf, taken)
         if form is not None:
             found[name] = settings_of(name, form, zone=zone, periods_ms=meters.periods_ms)
     return found
+
+
+def _archived(document: Document, path: Steps, node: Node, shelf: Shelf, taken: _Taken) -> IntakeForm | None:
+    """The intake's section where it stands, with what its archive adds."""
+    form = accepted(document, path, IntakeForm)
+    file = _text(node.entries().get("archive"))
+    if not file:
+        return form
+    other = taken.archives.setdefault(file, str(path[-1]))
+    if other != path[-1]:
+        document.complain((*path, "archive"), "archive-taken", other=other)
+        return None
+    return shelf.take(str(path[-1]), file, form)
 
 
 def _part(document: Document, path: Steps, form: type[Form]) -> Form | None:

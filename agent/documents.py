@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field, create_model
 
+from agent.archive.form import ArchiveForm
 from agent.config_form import ConfigForm
 from agent.form.fields import Name
 from agent.form.reference import page_of, schema_of, sections_of
@@ -45,11 +46,17 @@ def profile_schema() -> dict[str, Any]:
     return schema
 
 
+def archive_schema() -> dict[str, Any]:
+    """The JSON Schema of a metering archive."""
+    return schema_of(ArchiveForm, [Messages(lang) for lang in LANGUAGES])
+
+
 def documents() -> Mapping[str, str]:
     """Path below the root, and content, of everything that is made."""
     found = {
         "config/agent.schema.json": _json(config_schema()),
         "config/profile.schema.json": _json(profile_schema()),
+        "config/archive.schema.json": _json(archive_schema()),
     }
     config, profile = _config_form(), ProfileForm
     library = Library(drivers=DRIVERS)
@@ -58,8 +65,10 @@ def documents() -> Mapping[str, str]:
         messages = Messages(lang)
         config_page = page_of([config, *sections_of(config)], messages, page="config", extra={})
         extra = {f"{protocol}-item": item_keys(protocol) for protocol in DRIVERS}
+        archive_page = page_of([ArchiveForm, *sections_of(ArchiveForm)], messages, page="archive", extra={})
         profile_page = page_of([profile, *sections_of(profile)], messages, page="profile", extra=extra)
         found[f"docs/reference/configuration.{lang}.md"] = config_page
+        found[f"docs/reference/archive.{lang}.md"] = archive_page
         found[f"docs/reference/profile.{lang}.md"] = profile_page
         found[f"docs/reference/meters.{lang}.md"] = library_page(profiles, messages)
         found[f"docs/faults.{lang}.md"] = fault_page(messages)

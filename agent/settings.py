@@ -11,6 +11,7 @@ from datetime import time
 from types import MappingProxyType
 from typing import Any
 
+from agent.archive.record import Archive
 from agent.dtu import Pattern
 from agent.entries import Entry, Mark
 from agent.intakes.settings import IntakeSettings
@@ -174,7 +175,8 @@ class ManualMeter:
 class Config:
     """A configuration that passed every check. `profiles` holds those that the meters name; `text` is the file.
 
-    `meters` are polled, `manual` are read by people; no name is in both, nor is an intake's.
+    `meters` are polled, `manual` are read by people; no name is in both, nor is an intake's. `archives` are the
+    metering archives by intake, of those that have one.
     """
 
     station: Station
@@ -187,6 +189,7 @@ class Config:
     text: str = field(repr=False)
     manual: Mapping[str, ManualMeter] = field(default_factory=lambda: MappingProxyType({}))
     intakes: Mapping[str, IntakeSettings] = field(default_factory=lambda: MappingProxyType({}))
+    archives: Mapping[str, Archive] = field(default_factory=lambda: MappingProxyType({}))
 
     def quantities(self, meter: str) -> tuple[str, ...]:
         """What that meter tells, polled or read by hand. Raises KeyError when there is none of that name."""

@@ -10,11 +10,13 @@ import jsonschema
 import pytest
 import yaml
 
+from agent.archive.form import ArchiveForm
 from agent.cli.main import main
 from agent.config import load
 from agent.config_form import ConfigForm
 from agent.decode import bundles
 from agent.documents import documents, item_keys
+from agent.form.judge import keys_of
 from agent.form.reference import locale_name, sections_of
 from agent.messages import LANGUAGES, Messages
 from agent.profile_form import ProfileForm
@@ -35,14 +37,17 @@ def test_every_key_of_the_configuration_and_of_profiles_is_explained(lang: str) 
     messages = Messages(lang)
     page = (ROOT / "docs" / "reference" / f"configuration.{lang}.md").read_text(encoding="utf-8")
     page += (ROOT / "docs" / "reference" / f"profile.{lang}.md").read_text(encoding="utf-8")
+    page += (ROOT / "docs" / "reference" / f"archive.{lang}.md").read_text(encoding="utf-8")
     sections = {
         ConfigForm,
         *sections_of(ConfigForm),
         ProfileForm,
         *sections_of(ProfileForm),
+        ArchiveForm,
+        *sections_of(ArchiveForm),
         *settings_models().values(),
     }
-    keys = {f"{locale_name(section)}.{name}" for section in sections for name in section.model_fields}
+    keys = {f"{locale_name(section)}.{name}" for section in sections for name in keys_of(section)}
     keys |= {f"{protocol}-item.{key}" for protocol in DRIVERS for key in item_keys(protocol)}
     missing = {key for key in keys if not messages.has(f"field.{key}") or f"`{key.split('.')[1]}`" not in page}
     assert missing == set()
@@ -56,9 +61,11 @@ def test_nothing_is_explained_that_is_not_there(lang: str) -> None:
         *sections_of(ConfigForm),
         ProfileForm,
         *sections_of(ProfileForm),
+        ArchiveForm,
+        *sections_of(ArchiveForm),
         *settings_models().values(),
     }
-    keys = {f"field.{locale_name(section)}.{name}" for section in sections for name in section.model_fields}
+    keys = {f"field.{locale_name(section)}.{name}" for section in sections for name in keys_of(section)}
     keys |= {f"field.{protocol}-item.{key}" for protocol in DRIVERS for key in item_keys(protocol)}
     assert {key for key in Messages(lang).keys() if key.startswith("field.")} == keys  # noqa: SIM118
 

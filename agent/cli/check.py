@@ -12,7 +12,9 @@ from pathlib import Path
 from agent import page
 from agent.client import DEFAULT_CONFIG
 from agent.config import load
+from agent.derive.energy import SHORT_INTERVAL_MS
 from agent.form.problems import FormErrors, Problem
+from agent.intakes.settings import IntakeSettings
 from agent.messages import Messages, problem_lines
 from agent.planning import plans_of
 from agent.settings import Config
@@ -64,6 +66,19 @@ def advice_on(config: Config) -> Iterator[Advice]:
         if profile.unconfirmed:
             meters = [meter.name for meter in config.meters.values() if meter.profile == name]
             yield Advice("unconfirmed", {"profile": name, "meters": " ".join(meters)})
+    for intake in config.intakes.values():
+        yield from _advice_on_intake(intake)
+
+
+def _advice_on_intake(intake: IntakeSettings) -> Iterator[Advice]:
+    """A plan above its permit, and readings of an energy meter too rare to see a run."""
+    permit = intake.permit
+    if permit is not None and permit.annual_m3 is not None and sum(permit.plan_m3) > permit.annual_m3:
+        plan, limit = f"{sum(permit.plan_m3):f}", f"{permit.annual_m3:f}"
+        yield Advice("plan-over-permit", {"intake": intake.name, "plan": plan, "limit": limit})
+    energy = intake.energy
+    if energy is not None and intake.periods_ms.get(energy.meter, 0) > SHORT_INTERVAL_MS:
+        yield Advice("rare-energy", {"intake": intake.name, "meter": energy.meter})
 
 
 def _advice_text(advice: Advice, config: Config, out: Messages) -> str:
@@ -96,7 +111,13 @@ def _say_bad(errors: FormErrors, arguments: argparse.Namespace, out: Messages) -
 
 def _say_good(config: Config, arguments: argparse.Namespace, out: Messages) -> None:
     advice = list(advice_on(config))
-    counts = {"lines": len(config.lines), "meters": len(config.meters), "uplinks": len(config.uplinks)}
+    meters = len(config.meters) + len(config.manual)
+    counts = {
+        "lines": len(config.lines),
+        "meters": meters,
+        "intakes": len(config.intakes),
+        "uplinks": len(config.uplinks),
+    }
     if arguments.json:
         told = [{"code": each.code, "arguments": dict(each.arguments)} for each in advice]
         document = {"file": str(arguments.file), "good": True, "problems": [], "station": config.station.id}

@@ -32,10 +32,9 @@ def run(arguments: argparse.Namespace, out: Messages) -> int:
         print("\n\n".join(found))
         return 0
     print(out.text("help.nothing", value=arguments.topic), file=sys.stderr)
-    near = difflib.get_close_matches(arguments.topic, topics(out), n=1)
-    near += difflib.get_close_matches(arguments.topic.upper(), list(FaultCode), n=1)
-    for each in near[:1]:
-        print(out.text("cli.did_you_mean", value=f"qushui help {each}"), file=sys.stderr)
+    words = {each.upper(): each for each in (*topics(out), *FaultCode)}
+    for each in difflib.get_close_matches(arguments.topic.upper(), words, n=1):
+        print(out.text("cli.did_you_mean", value=f"qushui help {words[each]}"), file=sys.stderr)
     return 2
 
 

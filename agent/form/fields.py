@@ -57,7 +57,8 @@ class Section(BaseModel):
         """In a file a key without a value is a slip, even where the key may be left out."""
         if info.context is not FROM_FILE or not isinstance(data, dict):
             return data
-        return {key: NOTHING if value is None and key in cls.model_fields else value for key, value in data.items()}
+        known = {field.alias or name for name, field in cls.model_fields.items()}
+        return {key: NOTHING if value is None and key in known else value for key, value in data.items()}
 
 
 class UplinkSection(Section):

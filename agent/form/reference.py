@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from agent.form.fields import Amount, DurationMs, Kind, SizeBytes, duration_text, size_text
-from agent.form.judge import section_of
+from agent.form.judge import keys_of, section_of
 from agent.form.variants import sections_in
 from agent.messages import Messages
 
@@ -46,6 +46,11 @@ def locale_name(model: type[BaseModel]) -> str:
     return str(getattr(model, "locale_name", model.__name__))
 
 
+def fields_of(section: type[BaseModel]) -> list[tuple[str, FieldInfo]]:
+    """The keys of a section as they are written in the file, each with its field."""
+    return list(zip(keys_of(section), section.model_fields.values(), strict=True))
+
+
 def page_of(
     sections: Sequence[type[BaseModel]], messages: Messages, *, page: str, extra: Mapping[str, Sequence[str]]
 ) -> str:
@@ -64,7 +69,7 @@ def page_of(
 def _table(section: type[BaseModel], messages: Messages) -> str:
     columns = [messages.text(f"reference.{column}") for column in ("key", "meaning", "value", "default")]
     lines = [f"| {' | '.join(columns)} |", "|---|---|---|---|"]
-    for name, field in section.model_fields.items():
+    for name, field in fields_of(section):
         cells = (
             f"`{name}`",
             messages.text(f"field.{locale_name(section)}.{name}"),
@@ -140,7 +145,7 @@ def _default_text(field: FieldInfo) -> str:
 
 def _describe(schema: dict[str, Any], section: type[BaseModel], languages: Sequence[Messages]) -> None:
     """Puts every key's meaning, and defaults as they are written, into the schema of one section."""
-    for name, field in section.model_fields.items():
+    for name, field in fields_of(section):
         key = schema["properties"][name]
         sentences = [messages.text(f"field.{locale_name(section)}.{name}") for messages in languages]
         key["description"] = "\n".join(sentences)

@@ -193,3 +193,4 @@ class IntakeForm(Section):
     check: Water | None = None
     heads: list[ChannelText] = Field(default_factory=list)
     rules: dict[RuleName, RuleForm] = Field(default_factory=dict)
+    archive: Text | None = None

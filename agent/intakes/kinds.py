@@ -53,9 +53,9 @@ class _ChannelKind(Kind):
     word = "channel"
 
     def read(self, value: object) -> Channel:
-        meter, slash, quantity = text_in(value, "channel").partition("/")
+        meter, slash, quantity = text_in(value, "meter-channel").partition("/")
         if not slash or not is_name(meter):
-            raise refusal("channel", value=shown(value))
+            raise refusal("meter-channel", value=shown(value))
         known = [name for name in QUANTITIES if name != STATUS]
         if quantity not in known:
             raise refusal("quantity", value=shown(quantity), allowed=" ".join(known), **near(quantity, known))
@@ -84,7 +84,21 @@ class _Ratio(Kind):
         return amount
 
     def schema(self) -> dict[str, Any]:
-        return {"anyOf": [{"type": "number", "minimum": 1}, {"type": "string", "pattern": f"^{_RATIO.pattern}$"}]}
+        pattern = r"^[0-9]{1,9}(\.[0-9]{1,6})?(/[0-9]{1,9}(\.[0-9]{1,6})?)?$"
+        return {"anyOf": [{"type": "number", "minimum": 1}, {"type": "string", "pattern": pattern}]}
+
+
+class _RatioText(_Ratio):
+    """The same, kept as it is printed."""
+
+    def read(self, value: object) -> Any:
+        super().read(value)
+        return shown(value)
+
+
+def ratio_of(text: str) -> Decimal:
+    """The number that `100/5`, or a number's text, stands for; it must have been judged."""
+    return _Ratio().read(text)
 
 
 class _Coefficients(Kind):
@@ -149,6 +163,7 @@ class _Rule(Kind):
 Code = Annotated[str, _Code()]
 ChannelText = Annotated[Channel, _ChannelKind()]
 Ratio = Annotated[Decimal, _Ratio()]
+RatioText = Annotated[str, _RatioText()]
 Coefficients = Annotated[tuple[str, ...], _Coefficients()]
 Season = Annotated[tuple[tuple[int, int], tuple[int, int]], _Season()]
 RuleName = Annotated[str, _Rule()]

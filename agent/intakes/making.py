@@ -7,6 +7,7 @@ from datetime import tzinfo
 from decimal import Decimal
 from types import MappingProxyType
 
+from agent.intakes.certificates import completed, usual_years
 from agent.intakes.form import (
     CertificateForm,
     ConvertedForm,
@@ -41,6 +42,7 @@ def settings_of(name: str, form: IntakeForm, *, zone: tzinfo, periods_ms: Mappin
     """The settings of the intake `name`; `periods_ms` are those of all meters."""
     water, check = form.water, form.check
     energy = next((each for each in (water, check) if isinstance(each, ConvertedForm)), None)
+    years = usual_years(dn_mm=form.pipe.dn_mm, q3_m3h=form.range.q3_m3h)
     settings = IntakeSettings(
         name=name,
         code=form.code,
@@ -55,9 +57,9 @@ def settings_of(name: str, form: IntakeForm, *, zone: tzinfo, periods_ms: Mappin
         range=_range(form.range),
         pipe=Pipe(**form.pipe.model_dump(exclude={"material"}), material=form.pipe.material or ""),
         season=form.season,
-        water=_sources(water),
+        water=_sources(water, years),
         energy=None if energy is None else _energy(energy),
-        check_meters=_sources(check),
+        check_meters=_sources(check, years),
         heads=tuple(form.heads),
         rules=MappingProxyType({
             rule: RuleSettings(
@@ -88,19 +90,21 @@ def _certificate(form: CertificateForm | None) -> Certificate | None:
     return Certificate(number=form.number or "", issued=form.issued, valid_until=form.valid_until)
 
 
-def _sources(form: MeteredForm | SeveralForm | ConvertedForm | None) -> tuple[WaterSource, ...]:
+def _sources(form: MeteredForm | SeveralForm | ConvertedForm | None, years: int) -> tuple[WaterSource, ...]:
+    """Its flow meters; a certificate without an end ends `years` after it was issued."""
     match form:
         case MeteredForm():
-            return (_source(form),)
+            return (_source(form, years),)
         case SeveralForm():
-            return tuple(_source(each) for each in form.meters)
+            return tuple(_source(each, years) for each in form.meters)
         case _:
             return ()
 
 
-def _source(form: MeteredForm) -> WaterSource:
+def _source(form: MeteredForm, years: int) -> WaterSource:
     plain = form.model_dump(exclude={"serial", "certificate"})
-    return WaterSource(**plain, serial=form.serial or "", certificate=_certificate(form.certificate))
+    certificate = completed(_certificate(form.certificate), years)
+    return WaterSource(**plain, serial=form.serial or "", certificate=certificate)
 
 
 def _energy(form: ConvertedForm) -> EnergySource:

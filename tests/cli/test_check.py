@@ -43,7 +43,7 @@ def nothing_is_opened(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_example_passes_and_says_what_it_is_worth_knowing(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", str(EXAMPLE), "--lang", "en"]) == 0
     out, err = capsys.readouterr()
-    assert "pumphouse-12, 3 lines, 5 meters, 1 uplinks" in " ".join(out.split())
+    assert "pumphouse-12, 3 lines, 6 meters, 3 intakes, 1 uplinks" in " ".join(out.split())
     assert "inlet-flow (profile l-mag)" in " ".join(err.split())
     assert "late slots" not in " ".join(err.split())
 
@@ -93,7 +93,7 @@ def test_machines_get_codes_and_arguments_and_no_sentence(tmp_path: Path, capsys
     }
     assert main(["check", str(EXAMPLE), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert (found["good"], found["problems"], found["meters"]) == (True, [], 5)
+    assert (found["good"], found["problems"], found["meters"]) == (True, [], 6)
     assert {"code": "unconfirmed", "arguments": {"profile": "l-mag", "meters": "inlet-flow"}} in found["advice"]
 
 
@@ -121,10 +121,10 @@ def test_the_schema_for_editors_accepts_the_example_and_refuses_a_wrong_key(caps
     schema = json.loads(capsys.readouterr().out)
     jsonschema.Draft202012Validator.check_schema(schema)
     validator = jsonschema.Draft202012Validator(schema)
-    example = yaml.safe_load(EXAMPLE.read_text(encoding="utf-8"))
+    example = json.loads(json.dumps(yaml.safe_load(EXAMPLE.read_text(encoding="utf-8")), default=str))  # dates are text
     assert list(validator.iter_errors(example)) == []
     for wrong in (
-        {**example, "intakes": {}},
+        {**example, "intake": {}},
         {**example, "station": {"id": "Well 3"}},
         {**example, "meters": {"flow": {**example["meters"]["main-flow"], "poll": 60}}},
         {**example, "uplinks": {"cloud": {"type": "mqtt"}}},
