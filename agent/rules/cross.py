@@ -73,7 +73,6 @@ class Cross:
 
     # --- R10
 
-    @exact
     def stepped(self, step: Step) -> Iterator[Verdict]:
         """R10: the total's step against flow × time, once an hour of steady flow (or rest) is together.
 
@@ -118,7 +117,6 @@ class Cross:
 
     # --- R11
 
-    @exact
     def ran(self, ran: Ran) -> Iterator[Verdict]:
         """R11: the coefficient against the water meter on three runs, and the running power against its calibration's.
 
@@ -169,7 +167,6 @@ class Cross:
 
     # --- R12
 
-    @exact
     def heard(self, heard: Heard) -> Iterator[Verdict]:
         """R12 and R21 of a round; `motion` has taken it in."""
         yield from self._power_flow(heard)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
 
-from agent.derive.exact import PERCENT, ZERO, exact, midnight_ms
+from agent.derive.exact import PERCENT, ZERO, midnight_ms
 from agent.derive.flags import Flag, Qartod
 from agent.intakes.certificates import COMMISSIONING_DAYS, CertificateState
 from agent.intakes.outcome import Heard
@@ -23,7 +23,8 @@ _TRAILING_DAYS = 30  # M7, R17
 _FORECAST_DAYS = 7  # ours: a mean over fewer days forecasts nothing
 _REPEATS_PCT = Decimal(1)  # M7, R5: duplicates > 1 %; off-grid times likewise
 _OFF_GRID_MS = 300_000  # M7, R5
-_MONTHS, _QUARTERS = 12, 4
+_MONTHS = 12
+_PERIODS = 2  # the year and the plan's month or quarter
 _CERTIFICATES = {
     CertificateState.DUE_SOON: NOTICE,
     CertificateState.OVERDUE: Qartod.SUSPECT,
@@ -68,6 +69,7 @@ class Duty:
     def __init__(self, site: RuleSite, memory: DutyMemory) -> None:
         self._site = site
         self._memory = memory
+        self._left: dict[date, tuple[date, Decimal]] = {}
 
     # --- each round
 
@@ -103,7 +105,6 @@ class Duty:
 
     # --- R5
 
-    @exact
     def _frequency(self, day: date) -> Iterator[Verdict]:
         """R5 of a whole local day: slots received of those scheduled; repeats and times off the grid above 1 % → 3."""
         begin_ms = midnight_ms(day, self._site.settings.zone)
@@ -185,7 +186,6 @@ class Duty:
 
     # --- each interval
 
-    @exact
     def stepped(self, step: Step) -> Iterator[Verdict]:
         """R15 of the coefficient that converted it; R19 and R20: water where there must be none."""
         yield from self._coefficient(step)
@@ -221,11 +221,11 @@ class Duty:
 
     # --- each closing
 
-    @exact
     def stood(self, standing: Standing) -> Iterator[Verdict]:
         """R17 and R18 at a full hour; at local midnight also takes in the day for the trailing mean."""
-        memory, today = self._memory, self._site.day(standing.at_ms)
-        if standing.at_ms == midnight_ms(today, self._site.settings.zone):
+        memory, local = self._memory, self._site.calendar.at(standing.at_ms)
+        today = local.day
+        if standing.at_ms == local.begin_ms:
             memory.midnights = (*memory.midnights, standing)[-_TRAILING_DAYS - 1 :]
         permit = self._site.settings.permit
         if permit is None:
@@ -236,6 +236,8 @@ class Duty:
         if permit.plan_m3:
             periods["R18"] = plan_period(today, permit.plan_m3)
         known = {f"{rule} {first}": (rule, first, last, most) for rule, (first, last, most) in periods.items()}
+        if not periods:
+            return
         memory.bases = {key: memory.bases[key] if key in memory.bases else self._base(known[key][1], standing)
                         for key in known}  # fmt: skip
         for key, (rule, first, last, most) in known.items():
@@ -290,8 +292,12 @@ class Duty:
 
     def _days_left(self, today: date, end: date) -> Decimal:
         """The days until the period ends, today included; with a season those of it: wells rest for the others."""
-        days = (today + timedelta(days=at) for at in range((end - today).days))
-        return Decimal(sum(self._site.in_season(day) for day in days))
+        known = self._left.get(end)
+        if known is None or known[0] != today:
+            days = (today + timedelta(days=at) for at in range((end - today).days))
+            known = (today, Decimal(sum(self._site.in_season(day) for day in days)))
+            self._left = {**self._left, end: known} if len(self._left) < _PERIODS else {end: known}
+        return known[1]
 
 
 def _found(where: tuple[str, str, str], at_ms: int, evidence: Mapping[str, str], *, holds: bool) -> Verdict:

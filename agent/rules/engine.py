@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from agent.derive.exact import OutOfDomain, midnight_ms
+from agent.derive.exact import OutOfDomain, exact, midnight_ms
 from agent.derive.flags import Qartod
 from agent.derive.text import from_text, to_text
 from agent.intakes.outcome import Found, Heard
@@ -74,8 +74,9 @@ class RuleEngine:
         """Everything they remember, as one line of JSON."""
         return to_text(self._memory)
 
+    @exact
     def look(self, glance: Glance) -> Judgement:
-        """Judges one input of the account."""
+        """Judges one input of the account. All of it computes in the one precision of what is derived."""
         memory = self._memory
         if glance.heard is not None:
             memory.heard_ms, memory.number = glance.heard.at_ms, glance.heard.number
@@ -156,13 +157,12 @@ class RuleEngine:
     def _stood(self, standing: Standing) -> Iterator[Verdict]:
         """What a closing says: permit and plan; at local midnight also the day that is over."""
         yield from self._duty.stood(standing)
-        zone, day = self._site.settings.zone, self._memory.day
-        today = self._site.day(standing.at_ms)
-        if standing.at_ms != midnight_ms(today, zone):
+        day, local = self._memory.day, self._site.calendar.at(standing.at_ms)
+        if standing.at_ms != local.begin_ms:
             return
         before, day.midnight = day.midnight, standing
-        yesterday = today - timedelta(days=1)
-        begin_ms = midnight_ms(yesterday, zone)
+        yesterday = local.day - timedelta(days=1)
+        begin_ms = midnight_ms(yesterday, self._site.settings.zone)
         if before is not None and before.at_ms == begin_ms and self._is_covered(standing.at_ms - begin_ms):
             volume_m3 = standing.volume_m3 - before.volume_m3
             pumping = None

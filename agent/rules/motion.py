@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from agent.derive.exact import MS_PER_HOUR, exact
+from agent.derive.exact import MS_PER_HOUR
 from agent.intakes.outcome import Heard
 from agent.rules.contract import Step
 from agent.rules.site import RuleSite
@@ -99,7 +99,6 @@ class Motion:
             total += sample.value
         return total if self._site.flow_meters else None
 
-    @exact
     def heard(self, heard: Heard) -> None:
         """Takes in what a round says about power and flow."""
         power, running_kw = self._site.power, self._site.running_kw
@@ -117,7 +116,6 @@ class Motion:
             edge_ms = max((edge for edge in edges if edge is not None), default=None)
         memory.before, memory.last = memory.last, Sample(heard.at_ms, value, edge_ms)
 
-    @exact
     def stepped(self, step: Step) -> None:
         """Takes in the mean power of a short interval, where no live power tells."""
         running_kw, duration_ms = self._site.running_kw, step.end_ms - step.begin_ms

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import Decimal
 
-from agent.derive.exact import ZERO, exact, hours
+from agent.derive.exact import ZERO, hours
 from agent.derive.flags import Flag, Qartod
 from agent.intakes.outcome import Heard
 from agent.rules.contract import Step
@@ -30,7 +30,6 @@ class Physical:
         diameter = site.settings.pipe.dn_mm
         self._area_m2 = None if diameter is None else (diameter / _MM_PER_M) ** 2 * _PI / 4
 
-    @exact
     def stepped(self, step: Step) -> Iterator[Verdict]:
         """R3 of an interval: above f·Q4·Δt. One step of the register is granted: it may turn just before the end.
 
@@ -46,7 +45,6 @@ class Physical:
             where = (subject, step.quantity, step.end_ms)
             yield self._huge(where, step.volume_m3, most, granted=granted)
 
-    @exact
     def day_over(self, begin_ms: int, end_ms: int, volume_m3: Decimal) -> Iterator[Verdict]:
         """R3 of a local day: above f·Q4 times its hours, or above f times a tenth of the annual permit."""
         permit, q4 = self._site.settings.permit, self._site.q4_m3h
@@ -66,7 +64,6 @@ class Physical:
         evidence = {"volume_m3": told(volume), "most_m3": told(most)}
         return Verdict("R3", *where, found, holds=True, evidence=evidence)
 
-    @exact
     def heard(self, heard: Heard, flow: FlowMemory | None) -> Iterator[Verdict]:
         """R13: flow outside Q1…Q4, or too fast for the pipe.
 

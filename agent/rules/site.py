@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
+from typing import NamedTuple
 
-from agent.derive.exact import CONTEXT, ONE, ZERO, exact, local_day
+from agent.derive.exact import CONTEXT, ONE, ZERO, exact, local_day, midnight_ms
 from agent.intakes.settings import Channel, EnergySource, IntakeSettings, SourceType, Use, WaterSource
 from agent.rules.table import RULES_BY_ID, Limits, limits_of
 
@@ -17,6 +18,32 @@ _LOW_OF_Q3 = Decimal("0.01")  # ours: below it no flow is sure, where neither st
 _PUMP_ON_H = Decimal("0.25")  # M7: pump_on_kwh is what the pump uses in 15 min
 _DEFAULT_PERIOD_MS = 60_000
 _STEP_DIGITS = 6
+
+
+class LocalDay(NamedTuple):
+    """A local day from its midnight to the next (UTC ms), and the intake's declared status on it."""
+
+    day: date
+    begin_ms: int
+    end_ms: int
+    use: Use
+
+
+class Calendar:
+    """The local days of an intake; the last one asked for is remembered, since nearly all questions are about it."""
+
+    def __init__(self, settings: IntakeSettings) -> None:
+        self._settings = settings
+        self._last = LocalDay(date.min, 0, 0, Use.IN_USE)
+
+    def at(self, at_ms: int) -> LocalDay:
+        """The local day that an instant lies in."""
+        if not self._last.begin_ms <= at_ms < self._last.end_ms:
+            zone = self._settings.zone
+            day = local_day(at_ms, zone)
+            end_ms = midnight_ms(day + timedelta(days=1), zone)
+            self._last = LocalDay(day, midnight_ms(day, zone), end_ms, self._settings.use_on(day))
+        return self._last
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +56,7 @@ class RuleSite:
     """
 
     settings: IntakeSettings
+    calendar: Calendar
     place: str
     limits: Mapping[str, Limits]
     wanted: Mapping[str, frozenset[str]]
@@ -47,11 +75,11 @@ class RuleSite:
 
     def day(self, at_ms: int) -> date:
         """The local day of an instant."""
-        return local_day(at_ms, self.settings.zone)
+        return self.calendar.at(at_ms).day
 
     def use_at(self, at_ms: int) -> Use:
         """Its declared status."""
-        return self.settings.use_on(self.day(at_ms))
+        return self.calendar.at(at_ms).use
 
     @property
     def power(self) -> Channel | None:
@@ -87,6 +115,7 @@ def site_of(settings: IntakeSettings) -> RuleSite:
     low = next((flow for flow in (flows.start_m3h, flows.q1_m3h) if flow is not None), None)
     return RuleSite(
         settings=settings,
+        calendar=Calendar(settings),
         place=f"intake/{settings.name}",
         limits={name: limits_of(rule, settings.rules.get(name)) for name, rule in RULES_BY_ID.items()},
         wanted=_wanted(settings),

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from agent.derive.exact import MS_PER_HOUR, exact
+from agent.derive.exact import MS_PER_HOUR
 from agent.derive.flags import Flag, Qartod
 from agent.intakes.outcome import Declared, Heard
 from agent.intakes.settings import Use
@@ -79,7 +79,6 @@ class Structural:
 
     # --- R1
 
-    @exact
     def _no_data(self, heard: Heard) -> Iterator[Verdict]:
         """R1: no valid record for 2 intervals → 3, for 24 h → 9. Half an interval more is granted, as polls jitter."""
         limits, memory, at_ms = self._site.limits["R1"], self._memory.valid_ms, heard.at_ms
@@ -105,7 +104,6 @@ class Structural:
 
     # --- R4
 
-    @exact
     def _negative_flow(self, heard: Heard) -> Iterator[Verdict]:
         """R4 of a flow: below 0 by less than 2 % of Q3, shorter than 60 s → 3; else 4. Below starting flow it is 0."""
         flow = heard.values.get("flow_rate")
@@ -127,7 +125,6 @@ class Structural:
 
     # --- R14
 
-    @exact
     def _clock(self, heard: Heard) -> Iterator[Verdict]:
         """R14: a round that is not later than the one before of its meter; a meter that says its clock is wrong."""
         if heard.meter not in self._site.wanted:

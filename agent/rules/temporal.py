@@ -81,7 +81,6 @@ class Temporal:
             if register.meter == heard.meter:
                 yield self._stuck(heard, register)
 
-    @exact
     def spike(self, heard: Heard) -> Verdict | None:
         """R6: the last flow against the mean of the one before and of this one, which is not taken in yet."""
         flow, value = self._motion.flow(heard.meter), heard.values.get("flow_rate")
@@ -111,7 +110,6 @@ class Temporal:
             return True
         return came and not motion.is_steady(before.at_ms, judged.at_ms)
 
-    @exact
     def _rate(self, meter: str, flow: FlowMemory, now: Sample) -> Verdict:
         """R7: |Q_i − Q_{i−1}| per minute, away from start and stop."""
         before, q3, subject = flow.before, self._site.q3_m3h, f"meter/{meter}"
@@ -145,7 +143,6 @@ class Temporal:
         evidence = {"value": told(now.value), "values": str(max(each.length for each in repeats))}
         return Verdict("R8", subject, "flow_rate", now.at_ms, found, holds=True, evidence=evidence)
 
-    @exact
     def _stuck(self, heard: Heard, register: Register) -> Verdict:
         """R9: flow (or power), and a register that does not move: for two intervals, or five of its steps."""
         key, subject = f"{register.meter}|{register.quantity}", f"meter/{register.meter}"
