@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
+from agent.report.options import CentreOptions
 from agent.uplinks.dialogue import (
     Acknowledged,
     Asked,
@@ -252,3 +254,12 @@ class Sl651Dialogue:
 
 def _joined(first: Step, second: Step) -> Step:
     return Step((*first.data, *second.data), (*first.happenings, *second.happenings))
+
+
+def sl651_dialogue(
+    options: CentreOptions, changed: Mapping[str, str], *, next_serial: Callable[[], int]
+) -> Sl651Dialogue:
+    """The dialogue of a connection to this centre, with the password that it has set last."""
+    wire: WireOptions = options.wire
+    wire = replace(wire, password=changed.get("password", wire.password))
+    return Sl651Dialogue(wire, next_serial=next_serial, allows_sets=options.allows_sets)

@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from agent.report.options import CentreOptions
 from agent.uplinks.dialogue import (
     Acknowledged,
     Asked,
@@ -211,3 +212,13 @@ class Szy206Dialogue:
 
 def _joined(first: Step, second: Step) -> Step:
     return Step((*first.data, *second.data), (*first.happenings, *second.happenings))
+
+
+def szy206_dialogue(
+    options: CentreOptions, changed: Mapping[str, str], *, next_serial: Callable[[], int]
+) -> Szy206Dialogue:
+    """The dialogue of a connection to this centre, with the password that it has set last; frames have no serials."""
+    del next_serial
+    wire: WireOptions = options.wire
+    wire = replace(wire, password=changed.get("password", wire.password))
+    return Szy206Dialogue(wire, allows_sets=options.allows_sets)
