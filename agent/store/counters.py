@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Mapping
 
 from agent.clock import Clock
-from agent.model import Layout
+from agent.model import INTAKE, MANUAL, Layout
 from agent.quantities import QUANTITIES
 from agent.store.packing import unpack, unpack_quality
 from agent.store.queues import Statement
@@ -43,7 +43,9 @@ class Counters:
             self.note(layouts[layout], body, quality)
 
     def note(self, layout: Layout, body: bytes, quality: str | None) -> None:
-        """A round in its packed form."""
+        """A round in its packed form; only what a meter itself has answered is noted."""
+        if layout.protocol in {INTAKE, MANUAL}:
+            return
         if quality is None:
             self._good[layout.meter] = (layout, body)
             return

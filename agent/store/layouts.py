@@ -16,12 +16,14 @@ class Layouts:
 
     def __init__(self) -> None:
         self._numbers: dict[Layout, int] = {}
+        self._known: dict[int, Layout] = {}
         self._last = 0
 
     def load(self, connection: sqlite3.Connection) -> dict[int, Layout]:
         """Takes up what a file that was just opened knows, and gives it by number."""
         known = read(connection)
         self._numbers = {layout: number for number, layout in known.items()}
+        self._known = dict(known)
         (self._last,) = connection.execute("SELECT ifnull(max(layout), 0) FROM seal").fetchone()  # lost ones too
         return known
 
@@ -30,8 +32,13 @@ class Layouts:
         number = self._numbers.get(layout)
         if number is None:
             number = self._numbers[layout] = max(self._last, *self._numbers.values(), 0) + 1
+            self._known[number] = layout
             statements.append((_WRITE, (number, *layout_row(layout))))
         return number
+
+    def known(self, number: int) -> Layout:
+        """The layout of a number that was given; from any thread."""
+        return self._known[number]
 
     def restated(self) -> list[Statement]:
         """All rows once more, for a file that replaces a damaged one."""

@@ -11,7 +11,7 @@ import errno
 import json
 import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,8 +26,12 @@ _ROUNDS = (  # one row of columns: sqlite3 lets go of the interpreter at each ro
     "SELECT group_concat(number), group_concat(layout), group_concat(boot_ms), group_concat(hex(body), ' '), "
     "group_concat(ifnull(quality, ''), ' ') "
     "FROM (SELECT number, layout, boot_ms, body, quality FROM round "
-    "WHERE number BETWEEN ? AND ? ORDER BY number LIMIT ?)"
+    "WHERE number BETWEEN ?1 AND ?2 {} ORDER BY number LIMIT ?3)"
 )
+_OF_METERS = (  # those they answered themselves
+    "AND layout IN (SELECT id FROM layout WHERE protocol <> ?5 AND meter IN (SELECT value FROM json_each(?4)))"
+)
+_ROUNDS_OF_ALL, _ROUNDS_OF_METERS = _ROUNDS.format(""), _ROUNDS.format(_OF_METERS)
 _LAST = "SELECT max(number) FROM round"
 _NEWS = "SELECT (SELECT max(id) FROM boot), (SELECT max(id) FROM era), (SELECT max(first) FROM epoch)"
 _FAULTS = (
@@ -102,12 +106,15 @@ class Reader:
         """The highest number in the file; 0 when there is none yet."""
         return int(self.query(_LAST, ())[0][0] or 0)
 
-    def rounds(self, first: int, last: int, *, limit: int) -> list[StoredRound]:
+    def rounds(self, first: int, last: int, *, limit: int, meters: Collection[str] | None = None) -> list[StoredRound]:
         """At most `limit` stored rounds of first…last, ascending; numbers that retention deleted are not among them.
 
-        The quality maps are shared: not to be changed.
+        With `meters` only theirs, and no intake's. The quality maps are shared: not to be changed.
         """
-        columns = self.query(_ROUNDS, (first, last, limit))[0]
+        if meters is None:
+            columns = self.query(_ROUNDS_OF_ALL, (first, last, limit))[0]
+        else:
+            columns = self.query(_ROUNDS_OF_METERS, (first, last, limit, json.dumps(list(meters)), INTAKE))[0]
         if columns[0] is None:
             return []
         self._refresh()

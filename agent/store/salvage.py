@@ -100,6 +100,27 @@ def replace(path: Path, *, least: int, now: datetime, beat: Callable[[], None]) 
     return Salvaged(finish(path, now), rounds)
 
 
+def go_above(connection: sqlite3.Connection, least: int) -> None:
+    """Gives a new file its epoch, and lets numbers go on above `least`, which a file that is gone has given.
+
+    A kill or a power cut leaves it undone or done.
+    """
+    first = _first(connection, "SELECT max(first) FROM epoch")
+    deleted = cursors.loads(_meta(connection, "deleted") or "[]")
+    stored = _first(connection, "SELECT max(number) FROM round") or 0
+    top = max(stored, (first or 1) - 1, deleted[-1][1] or 0 if deleted else 0)
+    if first is not None and top >= least:
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    if first is None:
+        connection.execute("INSERT INTO epoch VALUES (?, ?)", (max(top, least) + 1, new_epoch()))
+    if top < least:
+        gone = cursors.union(deleted, ((top + 1, least),))
+        _note_losses(connection, gone, deleted, _meta(connection, SALVAGE))
+        connection.execute("INSERT OR REPLACE INTO meta VALUES ('deleted', ?)", (cursors.dumps(gone),))
+    connection.execute("COMMIT")
+
+
 def is_unfinished(path: Path) -> bool:
     """Whether a kill came between building the new file and exchanging the two."""
     return side(path, _COMPLETE).exists()
@@ -150,7 +171,7 @@ def _note_losses(target: sqlite3.Connection, gone: Ranges, deleted: Ranges, earl
         lost = cursors.without(lost, first, last or first)
     if earlier is not None:
         lost = cursors.union(lost, cursors.loads(json.dumps(json.loads(earlier)["lost"])))
-    target.execute("INSERT INTO meta VALUES (?, ?)", (SALVAGE, f'{{"lost":{cursors.dumps(lost)}}}'))
+    target.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (SALVAGE, f'{{"lost":{cursors.dumps(lost)}}}'))
 
 
 def _copy(target: sqlite3.Connection, table: str, rows: Iterable[Sequence[Any]]) -> None:

@@ -9,38 +9,34 @@ queues and faults ride along. A batch is kept until its COMMIT returned, whateve
 
 from __future__ import annotations
 
-import contextlib
-import os
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from structlog.typing import FilteringBoundLogger
 
 from agent.clock import Clock
 from agent.faults import FaultCode
 from agent.model import Ranges, Round
-from agent.store.calendar import Calendar
+from agent.store import salvage
+from agent.store.book import Intake
+from agent.store.books import Books
 from agent.store.confirmations import Confirmations
-from agent.store.counters import Counters
 from agent.store.database import Lock, is_damage, side
 from agent.store.faults import FaultLog
-from agent.store.layouts import Layouts
-from agent.store.packing import pack, pack_quality, pack_raw
+from agent.store.findings import FaultOf
+from agent.store.ledger import Ledger
+from agent.store.ledger import statements as ledger_statements
+from agent.store.pace import Pace
 from agent.store.queues import Queues, Statement
 from agent.store.retention import Retention
-from agent.store.salvage import new_epoch
-from agent.store.writer import Batch, RoundRow, Writer
+from agent.store.seals import Seal
+from agent.store.subscribers import Subscribers
+from agent.store.waiting import BOUND, Packed, Waiting
+from agent.store.writer import Batch, Writer
 
-BOUND = 1000
-"""Rounds that may wait; then the lines wait."""
-
-HOLD_S = 1.0
-"""The longest a round waits for company before its commit begins."""
-
-_MANY = BOUND // 2  # commit without waiting for a pause, so that lines never meet the bound while the disk keeps up
-_LOOK_S = 0.01
 _IDLE_S = 0.2
 _ROOM_S = 1.0
 _CALM_S = 10.0  # STORE-SLOW ends when no line had to wait for so long
@@ -64,37 +60,34 @@ class Store:
     ) -> None:
         """`keep_s`: age in seconds, `max_bytes`: size of the file, `free_bytes`: what must stay free on the disk."""
         self.path = path
-        self.faults = FaultLog(clock=clock, log=log, next_number=lambda: self._next)
-        self.confirmations = Confirmations(clock=clock, next_number=lambda: self._next)
+        self._waiting = Waiting(clock)
+        self._pace = Pace(clock, self._waiting)
+        self.begin_poll, self.end_poll = self._pace.begin_poll, self._pace.end_poll
+        self.faults = FaultLog(clock=clock, log=log, next_number=lambda: self._waiting.next)
+        self.confirmations = Confirmations(clock=clock, next_number=lambda: self._waiting.next)
+        self.ledger = Ledger(clock=clock, next_number=lambda: self._waiting.next)
         self._clock = clock
         self._log = log
         self._retention = Retention(path, clock=clock, keep_s=keep_s, max_bytes=max_bytes, free_bytes=free_bytes)
+        self._books = Books(path, clock=clock, log=log, faults=self.faults, on_damage=self.suspect)
         self._writer = Writer(
-            path, clock=clock, log=log, retention=self._retention, faults=self.faults, restate=self._restated
+            path,
+            clock=clock,
+            log=log,
+            retention=self._retention,
+            faults=self.faults,
+            restate=self._restated,
+            least=lambda: self._books.totals.number,
         )
         self._queues = Queues(clock)
-        self._counters = Counters(clock)
         self._held: Lock | None = None
-        self._lock = threading.Lock()  # numbering and what waits
         self._disk = threading.Lock()  # the writer
-        self._rounds: list[RoundRow] = []
-        self._statements: list[Statement] = []
-        self._layouts = Layouts()
-        self._calendar = Calendar()
-        self._next = 1
         self._owed_from: int | None = None
         self._committed = 0
-        self._first_s = 0.0
-        self._committed_s = clock.monotonic()
-        self._is_fresh = True  # no round was committed since the start: the first one waits for nobody
-        self._is_redated = False
         self._kept: Batch | None = None  # its COMMIT has not returned yet
         self._slow_s = clock.monotonic()  # when a line last had to wait
-        self._polling: set[str] = set()
         self._work = threading.Event()  # something waits, after nothing did
-        self._hurry = threading.Event()  # the queue is full
-        self._room = threading.Event()
-        self._subscribers: list[int] = []
+        self._subscribers = Subscribers()
 
     def open(self, *, beat: Callable[[], None] | None = None) -> None:
         """Opens or creates the file and takes up where it ends; a sound file is not scanned.
@@ -126,22 +119,19 @@ class Store:
             self._load(self._writer.replace(str(error)))
 
     def _load(self, connection: sqlite3.Connection) -> None:
+        salvage.go_above(connection, self._books.totals.number)
         (first,) = connection.execute("SELECT max(first) FROM epoch").fetchone()
-        if first is None:
-            connection.execute("INSERT INTO epoch VALUES (1, ?)", (new_epoch(),))
-            first = 1
         self._retention.load(connection)
         (last,) = connection.execute("SELECT max(number) FROM round").fetchone()
         deleted = self._retention.deleted
         self._committed = max(last or 0, first - 1, deleted[-1][1] or 0 if deleted else 0)
-        self._next = self._committed + 1
-        self._statements = self._calendar.load(connection, self._clock.boot_id, self._next)
         row = connection.execute("SELECT value FROM meta WHERE name = 'owed_from'").fetchone()
         self._owed_from = int(row[0]) if row else None
+        self._waiting.load(connection, self._committed)
         self._queues.load(connection, deleted)
-        self._counters.load(connection, self._layouts.load(connection), self._committed)
         self.faults.load(connection)
         self.confirmations.load(connection)
+        self.ledger.load(connection)
 
     def close(self) -> None:
         """Commits everything that waits and closes; after it a kill or a power cut loses nothing.
@@ -154,60 +144,56 @@ class Store:
 
     def _release(self) -> None:
         self._writer.close()
+        self._books.close()
         if self._held is not None:
             self._held.close()
             self._held = None
-        for descriptor in self._subscribers:
-            os.close(descriptor)
-        self._subscribers.clear()
+        self._subscribers.close()
 
-    def append(self, polled: Round, *, beat: Callable[[], None] | None = None) -> int:
+    def append(self, polled: Round, *, at_ms: int | None = None, beat: Callable[[], None] | None = None) -> int:
         """Numbers the round and queues it; the number is on disk once `committed` has reached it.
 
         Until then a kill or power cut loses it, and its number is given again. Waits while `BOUND` rounds wait, calling
-        `beat` each second (Fault STORE-SLOW); never drops. Raises ValueError for values that do not fit the layout.
+        `beat` each second (Fault STORE-SLOW); never drops. `at_ms` (UTC) dates what was not read now, in place of
+        `boot_ms`. Raises ValueError for values that do not fit the layout, UndatedError for `at_ms` while this boot has
+        no date.
         """
-        layout = polled.layout
-        body, quality = pack(layout, polled.values), pack_quality(layout, polled.quality)
-        raw = pack_raw(polled.raw)
+        packed = Packed.of(polled, at_ms)
         is_slow = False
-        while True:
-            with self._lock:
-                if len(self._rounds) < BOUND:
-                    number = self._next
-                    self._next += 1
-                    self._rounds.append(
-                        (number, self._layouts.number(layout, self._statements), polled.boot_ms, body, quality, raw)
-                    )
-                    self._counters.note(layout, body, quality)
-                    is_first = len(self._rounds) == 1
-                    break
-                self._room.clear()
-            self._hurry.set()
+        while (number := self._waiting.add(packed)) is None:
             self._slow_s = self._clock.monotonic()
             if not is_slow:
                 is_slow = True
-                self.faults.raised(FaultCode.STORE_SLOW, _PLACE, waiting=BOUND, meter=layout.meter)
-            self._clock.wait(self._room, _ROOM_S)
+                self.faults.raised(FaultCode.STORE_SLOW, _PLACE, waiting=BOUND, meter=polled.layout.meter)
+            self._clock.wait(self._waiting.room, _ROOM_S)
             if beat is not None:
                 beat()
-        if is_first:
-            self._first_s = self._clock.monotonic()
-            self._work.set()
+        if len(self._waiting) == 1:
+            self._pace.first_came()
+        self._work.set()
         return number
 
-    def begin_poll(self, line: str) -> None:
-        """The line is inside a poll: what waits may wait for its round."""
-        self._polling.add(line)
+    def declare(self, kind: str, subject: str, at_ms: int | None, body: Mapping[str, Any], who: str) -> int:
+        """Adds to the ledger what counts from `at_ms` (UTC ms; None: for no time); gives the row's number.
 
-    def end_poll(self, line: str) -> None:
-        """The line pauses."""
-        self._polling.discard(line)
+        Rides on the next commit: a kill or power cut before loses it. `flush` makes sure.
+        """
+        number = self.ledger.add(kind, subject, at_ms, body, who)
+        self._log.info("ledger.declared", id=number, kind=kind, subject=subject, counts_from_ms=at_ms, who=who)
+        return number
+
+    def keep_books(self, intakes: Iterable[Intake], *, fault_of: FaultOf) -> None:
+        """From now on the water of these intakes is accounted for, by the store's thread, from all stored rounds on.
+
+        Their readings are rounds like any other. Accounts go on from where they were left, here or beside the file.
+        """
+        with self._disk:
+            self._books.keep(intakes, fault_of=fault_of)
+        self._work.set()
 
     def last_values(self, meter: str) -> dict[str, str]:
         """The last good decimal text of each counter of this meter, from before the start and since."""
-        with self._lock:
-            return self._counters.texts(meter)
+        return self._waiting.last_values(meter)
 
     def date_boot(self, offset_ms: int, source: str, *, step: bool = False) -> None:
         """Dates this boot: UTC ms since 1970 = boot_ms + `offset_ms`, as `source` said.
@@ -216,11 +202,7 @@ class Store:
         from the next on; the same once more changes nothing. Rides on the next commit: a kill before loses it, and
         the next start says it again.
         """
-        with self._lock:
-            boot_id, at_ms = self._clock.boot_id, self._clock.boot_ms()
-            news = self._calendar.date(boot_id, self._next, offset_ms, source, step=step, at_ms=at_ms)
-            self._statements += news
-            self._is_redated |= bool(news)
+        self._waiting.date(offset_ms, source, step=step)
 
     @property
     def committed(self) -> int:
@@ -229,14 +211,11 @@ class Store:
 
     def subscribe(self) -> int:
         """A non-blocking eventfd, written after each commit; closed by `close`."""
-        descriptor = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._subscribers.append(descriptor)
-        return descriptor
+        return self._subscribers.add()
 
     def unsubscribe(self, descriptor: int) -> None:
         """Closes what `subscribe` gave."""
         self._subscribers.remove(descriptor)
-        os.close(descriptor)
 
     def begin_cursor(self, name: str, *, since_ms: int | None = None) -> Ranges:
         """The set `name` owes, as it was kept; a new uplink owes what follows from now on.
@@ -244,12 +223,12 @@ class Store:
         `since_ms` (UTC, since 1970): a new uplink owes what is stored from that date on. Rides on the commit of the
         first round that it owes.
         """
-        stored = self._next if self._owed_from is None else self._owed_from
+        stored = self._waiting.next if self._owed_from is None else self._owed_from
         if since_ms is not None and name not in self._queues.names():
             with self._disk:
-                stored = self._writer.first_since(since_ms, self._calendar.dates, stored)
-        with self._lock:  # no commit comes between the next number and the row that says who waits for it
-            return self._queues.begin(name, min(stored, self._next))
+                stored = self._writer.first_since(since_ms, self._waiting.dates, stored)
+        with self._waiting.lock:  # no commit comes between the next number and the row that says who waits for it
+            return self._queues.begin(name, min(stored, self._waiting.next))
 
     def keep_cursor(self, uplink: str, ranges: Ranges) -> Ranges:
         """Keeps the set of unacknowledged numbers; gives it back with what changed behind the uplink's back.
@@ -274,6 +253,28 @@ class Store:
         """
         return self._queues.drop(uplink, self._committed)
 
+    def keep(self, first: int, last: int, reason: str) -> None:
+        """Rounds first…last are never deleted: `reason` names the frozen report or the event that rests on them.
+
+        Rides on the next commit.
+        """
+        self._waiting.also(("INSERT OR IGNORE INTO keep VALUES (?, ?, ?)", (first, last, reason)))
+        self._retention.keep(first, last)
+
+    @property
+    def newest_seal(self) -> Seal:
+        """The last seal on disk."""
+        return self._writer.newest_seal
+
+    @property
+    def is_seal_due(self) -> bool:
+        """Whether what `seal_soon` asked for is still to come."""
+        return self._writer.is_seal_wanted
+
+    def seal_soon(self) -> None:
+        """Has everything sealed that is committed, with the next commit or within some seconds."""
+        self._writer.is_seal_wanted = True
+
     def suspect(self) -> None:
         """A reader found the file damaged: it is checked, and salvaged if need be, before the next commit."""
         self._writer.suspect()
@@ -287,9 +288,13 @@ class Store:
             "bytes": self._writer.bytes(),
             "free_bytes": self._retention.reserve.free_bytes(),
             "committed": self._committed,
-            "waiting": len(self._rounds),
+            "waiting": len(self._waiting),
             "evicted": self._retention.evicted,
         }
+
+    def accounts(self) -> dict[str, dict[str, object]]:
+        """The same of the intakes' accounts."""
+        return self._books.snapshot(self._committed)
 
     def run(self, stop: threading.Event, beat: Callable[[], None]) -> None:
         """Commits until `stop`, then once more; returns when all is on disk or the disk has refused three times."""
@@ -298,31 +303,21 @@ class Store:
             beat()
             self._clock.wait(self._work, _IDLE_S)
             self._work.clear()
-            if self._rounds:
-                self._hold(stop)
+            if len(self._waiting):
+                self._pace.hold(stop)
             if self._is_due():
                 self._commit_stubbornly(stop, beat)
         for _ in range(_LAST_TRIES):
             if self.flush():
                 return
 
-    def _hold(self, stop: threading.Event) -> None:
-        """Waits until the lines pause: nobody polls and nothing came for a look; at most `HOLD_S`."""
-        seen = 0
-        while not (self._is_fresh or stop.is_set() or self._hurry.is_set()):
-            is_pause = self._next == seen and not self._polling
-            is_late = self._clock.monotonic() - self._first_s >= HOLD_S
-            if is_pause or is_late or len(self._rounds) >= _MANY:
-                return
-            seen = self._next
-            self._clock.wait(self._hurry, _LOOK_S)
-
     def _is_due(self) -> bool:
         """Rounds are always due after their hold; what only rides along, when nothing was committed for a second."""
-        if self._rounds or self._kept is not None:
+        if len(self._waiting) or self._kept is not None or self._books.is_behind:
             return True
-        has_news = self._is_redated or any(each.has_news() for each in (self._queues, self.faults, self.confirmations))
-        return has_news and self._clock.monotonic() - self._committed_s > HOLD_S
+        sources = (self._waiting, self._queues, self.faults, self.confirmations, self.ledger)
+        has_news = self._writer.is_seal_wanted or any(each.has_news() for each in sources)
+        return has_news and self._pace.is_quiet
 
     def _commit_stubbornly(self, stop: threading.Event, beat: Callable[[], None]) -> None:
         retry_s = _FIRST_RETRY_S
@@ -342,7 +337,7 @@ class Store:
         if is_done and (is_retry or self.faults.has_news()):  # what came behind a kept batch; what this commit cleared
             is_done = self.commit(every=True)
         if not is_done:
-            self._log.error("store.flush_failed", waiting=len(self._rounds))
+            self._log.error("store.flush_failed", waiting=len(self._waiting))
         return is_done
 
     def commit(self, *, every: bool = False) -> bool:
@@ -355,10 +350,11 @@ class Store:
         with self._disk:
             batch = self._kept if self._kept is not None else self._take(every=every)
             if batch.is_empty():
+                self._writer.seal_if_wanted()
                 return True
             self._kept = batch
             try:
-                self._writer.write(batch, committed=self._committed, owed=self._queues.owed, dates=self._calendar.dates)
+                self._writer.write(batch, committed=self._committed, owed=self._queues.owed, dates=self._waiting.dates)
             except (sqlite3.Error, OSError) as error:
                 self._writer.recover(error)
                 return False
@@ -367,33 +363,37 @@ class Store:
         return True
 
     def _take(self, *, every: bool) -> Batch:
-        with self._lock:
-            rounds, self._rounds = self._rounds, []
-            top = self._next - 1
-            counters = self._counters.statements(top, every=every)
-            statements, self._statements = [*self._statements, *counters], []
-            self._is_redated = False
-        self._room.set()
-        self._hurry.clear()
-        statements += [*self._queues.take(every=every), *self.confirmations.take()]
-        return Batch(rounds=rounds, statements=statements, faults=self.faults.take(every=every), top=top)
+        """What waits, and what follows from it for the intakes."""
+        taken = self._waiting.take(every=every)
+        batch = Batch(rounds=taken.rounds, statements=taken.statements, faults=[], top=taken.top)
+        ledger = self.ledger.take()
+        layouts, gone = self._waiting.layouts, self._retention.deleted[-1][1] if self._retention.deleted else 0
+        told = self._books.step(taken, ledger, layouts=layouts, committed=self._committed, gone=gone or 0)
+        if told is not None and told.derived:
+            later = self._waiting.join(told.derived)
+            self._books.joined(later, taken.top, layouts)
+            batch.rounds += later.rounds
+            batch.statements += later.statements
+            batch.top = later.top
+        batch.statements += [*self._queues.take(every=every), *self.confirmations.take(), *ledger_statements(ledger)]
+        if told is not None:
+            batch.statements += [*told.statements, *self._books.states(every=every)]
+        batch.faults = self.faults.take(every=every)
+        return batch
 
     def _settle(self, batch: Batch) -> None:
         """What others may know after a COMMIT."""
         self._committed = batch.top
-        self._is_fresh &= not batch.rounds
-        self._committed_s = self._clock.monotonic()
+        self._books.settle(batch.top)
+        self._pace.committed(len(batch.rounds))
         for first, last in batch.purge.ranges if batch.purge.unsent else ():
             self._queues.evict(first, last)
-        if self._committed_s - self._slow_s >= _CALM_S:
+        if self._clock.monotonic() - self._slow_s >= _CALM_S:
             self.faults.cleared(FaultCode.STORE_SLOW, _PLACE)
-        for descriptor in self._subscribers:
-            with contextlib.suppress(BlockingIOError):  # it is full of commits nobody has read: it wakes all the same
-                os.eventfd_write(descriptor, 1)
+        self._subscribers.wake()
 
     def _restated(self) -> list[Statement]:
         """Everything known here that a salvaged file may lack."""
-        with self._lock:
-            self._queues.retake()
-            self._counters.retake()
-            return [*self._layouts.restated(), *self._calendar.restated(), *self.confirmations.restated()]
+        self._queues.retake()
+        sources = (self._waiting, self.confirmations, self.ledger, self._books)
+        return [statement for each in sources for statement in each.restated()]

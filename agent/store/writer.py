@@ -27,14 +27,13 @@ from agent.store.faults import FaultLog, FaultWrite
 from agent.store.queues import Statement
 from agent.store.retention import NOTHING, Purge, Retention
 from agent.store.seals import Seal, Sealing
+from agent.store.waiting import RoundRow
 
 _ROUND = "INSERT OR REPLACE INTO round VALUES (?, ?, ?, ?, ?, ?)"
 _AT_ONCE = 16  # rows of one statement: sqlite3 lets go of the interpreter at each step, and fifty lines queue for it
 _ROUNDS = _ROUND + ", (?, ?, ?, ?, ?, ?)" * (_AT_ONCE - 1)
 _PATIENCE_S = 3.0  # a disk may be full for a moment; after this, rows are given up
 _PLACE = "store"
-
-RoundRow = tuple[int, int, int, bytes, str | None, bytes]
 
 
 @dataclass(slots=True)
@@ -64,8 +63,12 @@ class Writer:
         retention: Retention,
         faults: FaultLog,
         restate: Callable[[], list[Statement]],
+        least: Callable[[], int],
     ) -> None:
-        """`restate` gives the statements that bring a salvaged file up to what this process knows."""
+        """`restate` gives the statements that bring a salvaged file up to what this process knows.
+
+        A salvaged file goes on above `least`, too: numbers that are known to have been given.
+        """
         self.beat: Callable[[], None] = lambda: None  # called during whatever may take long
         self.path = path
         self._clock = clock
@@ -73,6 +76,7 @@ class Writer:
         self._retention = retention
         self._faults = faults
         self._restate = restate
+        self._least = least
         self._connection: sqlite3.Connection | None = None
         self._full_s: float | None = None  # since when the disk has been full, with no reserve left
         self._suspect = False
@@ -233,7 +237,9 @@ class Writer:
         is complete it has a name of its own, so that the next start begins again.
         """
         self.close()
-        salvaged = salvage.replace(self.path, least=self._committed, now=self._clock.now(), beat=self.beat)
+        salvaged = salvage.replace(
+            self.path, least=max(self._committed, self._least()), now=self._clock.now(), beat=self.beat
+        )
         self._connection = self._connect()
         self.is_new = True
         proof = {"reason": reason, "aside": salvaged.aside.name, "salvaged": salvaged.rounds}
@@ -257,6 +263,12 @@ class Writer:
     def newest_seal(self) -> Seal:
         """The last committed seal."""
         return self._sealing.newest
+
+    def seal_if_wanted(self) -> None:
+        """Seals all there is when somebody asked for it and no rounds come with which it could be done."""
+        if self.is_seal_wanted:
+            self.is_seal_wanted = False
+            self.seal()
 
     def seal(self) -> None:
         """Seals what is committed and not sealed yet, in a transaction of its own; where it fails, the next start does.

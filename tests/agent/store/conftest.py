@@ -112,7 +112,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
 def fill(store: Store, count: int, *, layout: Layout = LAYOUT, commit: int = 500) -> None:
     """Appends and commits rounds, whose first value is their number in hundredths."""
     for _ in range(count):
-        number = store._next
+        number = store._waiting.next
         store.append(round_of(number, layout=layout))
         if number % commit == 0:
             store.commit()

@@ -3,7 +3,8 @@ import json
 from agent.faults import FaultCode
 from agent.store import faults
 from agent.store.faults import COUNT_EVERY_S
-from agent.store.store import HOLD_S, Store
+from agent.store.pace import HOLD_S
+from agent.store.store import Store
 from tests.agent.store.conftest import ROOMY, fill
 from tests.fakes import START_MS
 

@@ -12,8 +12,9 @@ from agent.clock import SystemClock
 from agent.faults import FaultCode
 from agent.store import database
 from agent.store.database import SchemaTooNewError, StoreHeldError, _statements
+from agent.store.pace import HOLD_S
 from agent.store.reader import Reader
-from agent.store.store import BOUND, HOLD_S
+from agent.store.waiting import BOUND
 from tests.agent.store.conftest import DAY_S, LAYOUT, Site, fill, layout_of, round_of
 from tests.fakes import START_MS, FakeClock
 
@@ -101,7 +102,7 @@ def test_the_stores_thread_commits_the_last_rounds_when_it_is_stopped(site):
 def holds_for(store, clock):
     """Seconds the store's thread would wait now for company."""
     before_s = clock.monotonic()
-    store._hold(threading.Event())
+    store._pace.hold(threading.Event())
     return clock.monotonic() - before_s
 
 

@@ -49,7 +49,7 @@ def main() -> None:
     longest_s, said = 0.0, store.committed
     for number in range(rounds):
         began_s = time.monotonic()
-        store.append(round_of(store._next, boot_ms=clock.boot_ms()))
+        store.append(round_of(store._waiting.next, boot_ms=clock.boot_ms()))
         longest_s = max(longest_s, time.monotonic() - began_s)
         if store.committed != said:
             said = store.committed
