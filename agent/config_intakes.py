@@ -25,7 +25,7 @@ from agent.quantities import QUANTITIES
 
 _PLANS = (0, 4, 12)  # none, quarters, months
 _SENSORS = {
-    "depth": ("depth_to_water",),
+    "depth": ("depth_to_water", "level"),
     "pressure": ("pressure",),
     "frequency": ("frequency",),
     "power": ("power",),
@@ -261,9 +261,19 @@ def _check_electricity(document: Document, path: Steps) -> None:
                 document.complain((*path, "pumps", name), "pump-running")
     elif "coefficient" not in keys:
         document.complain(path, "coefficient-or-pumps")
+    _check_datum(document, path, keys)
     form = _part(document, path, ConvertedForm)
     if form is not None:
         _check_powers(document, path, form)
+
+
+def _check_datum(document: Document, path: Steps, keys: Mapping[str, Node]) -> None:
+    """A level becomes a depth only with what it is taken from."""
+    is_level = _text(keys.get("depth")).endswith("/level")
+    if is_level and "datum_m" not in keys:
+        document.complain((*path, "depth"), "datum-missing")
+    elif not is_level and "datum_m" in keys:
+        document.complain_key((*path, "datum_m"), "datum-alone")
 
 
 def _check_powers(document: Document, path: Steps, form: ConvertedForm) -> None:

@@ -146,6 +146,7 @@ class ConvertedForm(Section):
     pump_on_fraction: Annotated[Decimal, Amount("0.01", "0.9")] = PUMP_ON_FRACTION
     overload_factor: Annotated[Decimal, Amount("1", "10")] = OVERLOAD_FACTOR
     depth: ChannelText | None = None
+    datum_m: Annotated[Decimal, Amount("-1000", "9000")] | None = None
     pressure: ChannelText | None = None
     frequency: ChannelText | None = None
     power: ChannelText | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import tzinfo
 from decimal import Decimal
 from types import MappingProxyType
@@ -19,6 +20,7 @@ from agent.intakes.form import (
 )
 from agent.intakes.settings import (
     Certificate,
+    Channel,
     EnergySource,
     IntakeSettings,
     Obligation,
@@ -109,10 +111,10 @@ def _source(form: MeteredForm, years: int) -> WaterSource:
 
 def _energy(form: ConvertedForm) -> EnergySource:
     pump = {"coefficient", "running_kw", "running", "rated_m3h", "pumps"}
-    sensors = {"depth", "pressure", "frequency", "power"}
+    sensors = {"depth", "datum_m", "pressure", "frequency", "power"}
     return EnergySource(
         **form.model_dump(exclude=pump | sensors | {"electricity", "ct", "pt", "serial", "certificate"}),
-        depth=form.depth,
+        depth=_depth(form),
         pressure=form.pressure,
         frequency=form.frequency,
         power=form.power,
@@ -123,6 +125,13 @@ def _energy(form: ConvertedForm) -> EnergySource:
         serial=form.serial or "",
         certificate=_certificate(form.certificate),
     )
+
+
+def _depth(form: ConvertedForm) -> Channel | None:
+    """Where the depth to water comes from: told as such, or a level below a known datum."""
+    if form.depth is None or form.datum_m is None:
+        return form.depth
+    return replace(form.depth, datum_m=form.datum_m)
 
 
 def _pumps(form: ConvertedForm) -> tuple[PumpSource, ...]:

@@ -147,6 +147,14 @@ intakes:
     assert not one.rules["R8"].enabled
 
 
+def test_a_submerged_probe_gives_a_depth_below_its_datum() -> None:
+    meters = METERS.replace("depth_to_water]", "level]")
+    text = KWH.replace("rated_kw: 15", "rated_kw: 15, depth: old/level, datum_m: 60.5")
+    energy = loaded(meters + text).intakes["w"].energy
+    assert energy is not None
+    assert energy.depth == Channel(meter="old", quantity="level", datum_m=D("60.5"))
+
+
 def test_a_converted_intake_may_be_checked_by_a_flow_meter_that_does_not_count() -> None:
     one = intake(
         "intakes: {w: {code: '1', water: {electricity: kwh, coefficient: W7, rated_kw: 9}, check: {meter: flow}}}\n"
@@ -253,6 +261,8 @@ def test_every_mistake_of_a_metered_intake_is_named(old: str, new: str, expected
         ("rated_kw: 15", "rated_kw: 15, running_kw: 40", ("intakes.w.water.running_kw", "out-of-range")),
         ("rated_kw: 15", "rated_kw: 15, power: kwh/frequency", ("intakes.w.water.power", "channel-quantity")),
         ("rated_kw: 15", "rated_kw: 15, pressure: kwh/pressure", ("intakes.w.water.pressure", "meter-without")),
+        ("rated_kw: 15", "rated_kw: 15, depth: old/level", ("intakes.w.water.depth", "datum-missing")),
+        ("rated_kw: 15", "rated_kw: 15, datum_m: 60", ("intakes.w.water.datum_m", "datum-alone")),
         ("rated_kw: 15", "rated_kw: 15, depth: kwh/depht", ("intakes.w.water.depth", "quantity")),
         (
             "coefficient: W7, rated_kw: 15",
