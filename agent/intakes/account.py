@@ -32,14 +32,13 @@ from decimal import DecimalException
 from agent.derive.coefficient import Coefficient
 from agent.derive.exact import ONE, OutOfDomain
 from agent.derive.records import coefficient_from
-from agent.intakes.closing import next_midnight
 from agent.intakes.comparing import Proposal
 from agent.intakes.memory import Memory, memory_of
-from agent.intakes.outcome import Declared, Heard, Outcome
+from agent.intakes.outcome import Declared, Heard, Late, Outcome
 from agent.intakes.scene import Scene
 from agent.intakes.settings import IntakeSettings
 from agent.intakes.sources import sources_of
-from agent.intakes.track import event_of
+from agent.intakes.track import event_of, next_midnight
 from agent.intakes.turn import DECISION, REPLACEMENT, Turn
 from agent.rules.contract import Rules
 
@@ -48,14 +47,6 @@ RulesFrom = Callable[[str | None], Rules]
 
 COEFFICIENT, ACKNOWLEDGEMENT, ARCHIVE = "coefficient", "acknowledgement", "archive"
 KINDS = frozenset({COEFFICIENT, REPLACEMENT, DECISION, ACKNOWLEDGEMENT, ARCHIVE})
-
-
-class Late(Exception):
-    """A declaration counts from `at_ms` (UTC ms), which the account has heard already: it has to go back."""
-
-    def __init__(self, at_ms: int) -> None:
-        super().__init__(f"the account has heard {at_ms} already")
-        self.at_ms = at_ms
 
 
 class Account:

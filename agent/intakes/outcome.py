@@ -80,3 +80,11 @@ class Found(NamedTuple):
 
 
 Outcome = Derived | Closed | Found
+
+
+class Late(Exception):
+    """A declaration counts from `at_ms` (UTC ms), which the account has heard already: it has to go back."""
+
+    def __init__(self, at_ms: int) -> None:
+        super().__init__(f"the account has heard {at_ms} already")
+        self.at_ms = at_ms

@@ -14,8 +14,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from agent.derive.exact import OutOfDomain
-from agent.intakes.account import Late
-from agent.intakes.outcome import Closed, Declared, Derived, Found, Heard, Outcome
+from agent.intakes.outcome import Closed, Declared, Derived, Found, Heard, Late, Outcome
 from agent.model import INTAKE, Layout, Reason, Round
 from agent.store.book_reader import BookReader
 from agent.store.findings import Findings
@@ -24,7 +23,7 @@ from agent.store.packing import unpack_raw
 from agent.store.queues import Statement
 from agent.store.waiting import Packed
 
-KINDS = ("coefficient", "replacement", "decision", "reading", "acknowledgement")
+KINDS = ("coefficient", "replacement", "decision", "acknowledgement", "archive")
 """Kinds of declarations that accounts hear."""
 
 _ACCOUNT = "INSERT OR REPLACE INTO account VALUES (?, ?, ?)"
@@ -52,8 +51,15 @@ _FAR = 1 << 62
 class Account(Protocol):
     """What derives an intake's water; see `agent.intakes.account`."""
 
-    number: int
-    heard_ms: int | None
+    @property
+    def number(self) -> int:
+        """The last round that it heard."""
+        ...
+
+    @property
+    def heard_ms(self) -> int | None:
+        """The latest time that it heard, UTC ms."""
+        ...
 
     def declare(self, declared: Declared) -> None:
         """Takes a declaration in. Raises: Late, OutOfDomain."""

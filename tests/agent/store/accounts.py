@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 from decimal import Decimal
 
-from agent.intakes.account import Late
-from agent.intakes.outcome import Closed, Declared, Derived, Found, Heard, Outcome
+from agent.intakes.outcome import Closed, Declared, Derived, Found, Heard, Late, Outcome
 from agent.store.book import Intake
 
 HOUR_MS = 3_600_000

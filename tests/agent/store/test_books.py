@@ -8,6 +8,7 @@ from decimal import Decimal
 import pytest
 
 from agent.faults import FaultCode
+from agent.intakes import account
 from agent.model import INTAKE, StoredRound
 from agent.store.book import KINDS
 from tests.agent.store.accounts import HOUR_MS, CountingAccount, counting
@@ -230,8 +231,8 @@ def test_a_finding_is_an_event_and_a_fault_until_it_ends(site):
     assert site.sql("SELECT ended_ms FROM event") == [(START_MS + 200_000,)]
 
 
-def test_kinds_that_accounts_hear_are_not_the_large_ones():
-    assert not {"config", "head", "frozen", "archive"} & set(KINDS)
+def test_accounts_are_told_every_kind_that_they_hear():
+    assert set(KINDS) == account.KINDS
 
 
 def test_closings_are_rows_and_their_readings_rounds(site):
