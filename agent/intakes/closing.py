@@ -3,6 +3,7 @@
 Strategy: each register settles its hours by itself (`track`); an hour of the intake closes when all have settled it.
 With several registers one that stays silent does not hold the others up for longer than a day: the hour then closes
 without it, its water is booked when it speaks again, and no volume is given for an hour of which a part is not known.
+Of a silence of more than a week only the midnights close.
 
 The body of a closing (JSON; volumes in m³, energies in kWh, both as decimal text, times in UTC ms):
 
@@ -25,19 +26,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta, tzinfo
+from datetime import tzinfo
 from decimal import Decimal
 from typing import Any, NamedTuple
 
 from agent.derive.boundary import MAX_BRACKET_MS, Method
 from agent.derive.energy import with_flags
-from agent.derive.exact import MS_PER_HOUR, ZERO, exact, local_day, midnight_ms
+from agent.derive.exact import MS_PER_HOUR, ZERO, exact
 from agent.derive.flags import Flag
 from agent.derive.uncertainty import Groups, together
 from agent.intakes.counting import Counting, body_of
 from agent.intakes.sources import Source
-from agent.intakes.track import Point, Settled, Totals, Track, settled_without
+from agent.intakes.track import Point, Settled, Totals, Track, is_midnight, settled_without
 
+_LONGEST_DAY_MS = 25 * MS_PER_HOUR  # where clocks are set back in autumn
 WAIT_MS = 24 * MS_PER_HOUR  # for a register that is silent while another one speaks
 _METHODS = (Method.READ, Method.INTERPOLATED, Method.NEAREST)  # the worst last
 
@@ -88,23 +90,12 @@ class Standing(NamedTuple):
     closing: Closing
 
 
-def is_midnight(at_ms: int, zone: tzinfo) -> bool:
-    """Whether a local day begins here."""
-    return midnight_ms(local_day(at_ms, zone), zone) == at_ms
-
-
-def next_midnight(at_ms: int, zone: tzinfo) -> int:
-    """The first local midnight at or after this instant, UTC ms."""
-    if is_midnight(at_ms, zone):
-        return at_ms
-    return midnight_ms(local_day(at_ms, zone) + timedelta(days=1), zone)
-
-
-def first_hour(sources: Sequence[Source], tracks: Mapping[str, Track]) -> int | None:
-    """The first hour that the account can close: none before a register that counts has spoken."""
-    begun = [tracks[each.key] for each in sources if each.counts and each.key in tracks]
-    hours = [hour for track in begun for hour in (*(each.at_ms for each in track.hours), track.next_ms)]
-    return min((hour for hour in hours if hour is not None), default=None)
+def next_hour(sources: Sequence[Source], standing: Standing) -> int | None:
+    """The next hour that the account can close: none before a register that counts has spoken, none that all skip."""
+    begun = [standing.tracks[each.key] for each in sources if each.counts and each.key in standing.tracks]
+    heads = [track.hours[0].at_ms if track.hours else track.next_ms for track in begun]
+    first = min((head for head in heads if head is not None), default=None)
+    return first if first is None else max(first, standing.closing.next_ms or first)
 
 
 def is_due(sources: Sequence[Source], tracks: Mapping[str, Track], at_ms: int, heard_ms: int) -> bool:
@@ -122,28 +113,31 @@ def _is_past(track: Track, at_ms: int) -> bool:
 
 
 @exact
-def close(sources: Sequence[Source], standing: Standing, zone: tzinfo) -> tuple[Hour, Standing]:
-    """Closes the next hour."""
-    at_ms = standing.closing.next_ms
-    assert at_ms is not None
+def close(sources: Sequence[Source], standing: Standing, at_ms: int, zone: tzinfo) -> tuple[Hour | None, Standing]:
+    """Closes the hour; no hour where a register has settled only the midnights of a long silence."""
     found: list[tuple[Source, Settled]] = []
     tracks = dict(standing.tracks)
-    is_known = True
+    is_known, is_skipped = True, False
     for source in sources:
         settled, tracks[source.key] = _take(source, tracks.get(source.key, Track()), at_ms)
+        first_ms = tracks[source.key].first_ms
         if settled is not None:
             found.append((source, settled))
         if source.counts:
-            is_known = is_known and tracks[source.key].next_ms is not None and (settled is None or settled.is_known)
+            is_known = is_known and first_ms is not None and (settled is None or settled.is_known)
+            is_skipped = is_skipped or (settled is None and first_ms is not None and first_ms <= at_ms)
+    if is_skipped:
+        closing = replace(standing.closing, next_ms=at_ms + MS_PER_HOUR)
+        return None, standing._replace(tracks=tracks, closing=closing)
     counting = standing.counting.closed(at_ms, {each.meter: each.period_ms for each in sources if each.counts})
     facts = _Facts(
         counted=[settled for source, settled in found if source.counts],
         checks=[settled for source, settled in found if not source.counts and source.energy is not None],
         registers={source.meter: _shown(settled) for source, settled in found if source.counts},
         is_converted=any(source.counts and source.energy is not None for source in sources),
-        is_known=is_known and any(source.counts for source, _ in found),
+        is_known=is_known,
     )
-    hour, closing = _hour(standing, facts, counting, at_midnight=is_midnight(at_ms, zone))
+    hour, closing = _hour(standing, facts, counting, at_ms, at_midnight=is_midnight(at_ms, zone))
     return hour, standing._replace(tracks=tracks, counting=counting, closing=closing)
 
 
@@ -168,10 +162,10 @@ class _Facts(NamedTuple):
     is_known: bool
 
 
-def _hour(standing: Standing, facts: _Facts, counting: Counting, *, at_midnight: bool) -> tuple[Hour, Closing]:
+def _hour(
+    standing: Standing, facts: _Facts, counting: Counting, at_ms: int, *, at_midnight: bool
+) -> tuple[Hour, Closing]:
     last, counted = standing.closing, facts.counted
-    at_ms = last.next_ms
-    assert at_ms is not None
     totals = _sum([standing.retired, *(each.totals for each in counted)])
     view_m3 = standing.retired.volume_m3 + sum((each.view_m3 for each in counted), ZERO)
     flags = with_flags(*(each.flags for each in counted), () if facts.is_known else (Flag.GAP,))
@@ -185,8 +179,8 @@ def _hour(standing: Standing, facts: _Facts, counting: Counting, *, at_midnight:
         at_ms=at_ms,
         is_midnight=at_midnight,
         total_m3=view_m3,
-        hour_m3=_gained(last.hour, now),
-        day_m3=_gained(last.day, at_day) if at_midnight else None,
+        hour_m3=_gained(last.hour, now, MS_PER_HOUR),
+        day_m3=_gained(last.day, at_day, _LONGEST_DAY_MS) if at_midnight and not _is_blind(last.day, counted) else None,
         settled_m3=totals.volume_m3,
         pumping_kwh=None if pumping is None else pumping.pumping_kwh,
         method="prorated" if any(_is_prorated(each) for each in counted) else _method(counted),
@@ -205,7 +199,7 @@ def _hour(standing: Standing, facts: _Facts, counting: Counting, *, at_midnight:
 
 def _method(counted: Sequence[Settled]) -> str:
     """How the boundary was settled: as the worst known of the registers."""
-    return str(max((Method(each.method) for each in counted), key=_METHODS.index, default=Method.NEAREST))
+    return str(max((Method(each.method) for each in counted), key=_METHODS.index))
 
 
 def _is_prorated(settled: Settled) -> bool:
@@ -216,8 +210,14 @@ def _is_prorated(settled: Settled) -> bool:
     return after.at_ms - before.at_ms > MAX_BRACKET_MS
 
 
-def _gained(before: Stood | None, now: Stood) -> Decimal | None:
-    if before is None or not before.is_known or not now.is_known:
+def _is_blind(day: Stood | None, counted: Sequence[Settled]) -> bool:
+    """Whether a register was not read in the whole day: by the nearest readings it would seem to have stood still."""
+    begin_ms = 0 if day is None else day.at_ms
+    return any(each.method == Method.NEAREST and each.before and each.before.at_ms <= begin_ms for each in counted)
+
+
+def _gained(before: Stood | None, now: Stood, most_ms: int) -> Decimal | None:
+    if before is None or not before.is_known or not now.is_known or now.at_ms - before.at_ms > most_ms:
         return None
     return now.volume_m3 - before.volume_m3
 
@@ -238,8 +238,8 @@ def _body(standing: Standing, facts: _Facts, totals: Totals) -> dict[str, Any]:
         "settled": {
             **_amounts(totals, is_converted=facts.is_converted),
             "method": _method(counted),
-            "offset_ms": max((each.offset_ms for each in counted), key=abs, default=0),
-            "bracket_ms": max((each.bracket_ms for each in counted), default=0),
+            "offset_ms": max((each.offset_ms for each in counted), key=abs),
+            "bracket_ms": max(each.bracket_ms for each in counted),
             "doubt": f"{doubt:.6f}",
         },
         "registers": facts.registers,

@@ -43,6 +43,13 @@ class Counting:
         """Readings are expected from here on, if not yet."""
         return self if self.mark_ms is not None else replace(self, mark_ms=at_ms)
 
+    def rewound(self, at_ms: int) -> Counting:
+        """After times that were wrong: what was counted stays, and readings are expected from here on."""
+        base = self.base
+        for counts in self.later.values():
+            base = added(base, counts)
+        return Counting(base=base, mark_ms=at_ms)
+
     def read(self, meter: str, at_ms: int, period_ms: int, hour_ms: int) -> Counting:
         """A meter's register gave a good reading, which counts once for its slot."""
         slot = at_ms // period_ms

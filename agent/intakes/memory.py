@@ -66,6 +66,16 @@ class Memory:
         """With what the rules remember."""
         return replace(self, rules=rules)
 
+    def rewound(self, at_ms: int) -> Memory:
+        """After times that were wrong: hours close and readings are expected anew from here, all water stays."""
+        return replace(
+            self,
+            heard_ms=at_ms,
+            tracks={key: track.rewound() for key, track in self.tracks.items()},
+            closing=Closing(),
+            counting=self.counting.rewound(at_ms),
+        )
+
     def kept(self, keys: Collection[str]) -> Memory:
         """With the registers of these keys only; the water of the others stays in the total."""
         gone = {key: track for key, track in self.tracks.items() if key not in keys}

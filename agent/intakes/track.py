@@ -20,7 +20,19 @@ from agent.derive.convert import Part
 from agent.derive.counter import CounterState, Decided, Replaced, Shown
 from agent.derive.crosscheck import Run
 from agent.derive.energy import with_flags
-from agent.derive.exact import CONTEXT, MS_PER_HOUR, ONE, SQRT3, ZERO, exact, rounded_kwh, rounded_m3, utc
+from agent.derive.exact import (
+    CONTEXT,
+    MS_PER_HOUR,
+    ONE,
+    SQRT3,
+    ZERO,
+    exact,
+    local_day,
+    midnight_ms,
+    rounded_kwh,
+    rounded_m3,
+    utc,
+)
 from agent.derive.flags import Flag
 from agent.derive.interval import derive
 from agent.derive.metered import MeteredSite, MeteredState, derive_metered
@@ -30,6 +42,8 @@ from agent.derive.state import State
 from agent.derive.uncertainty import Groups, Share, between, plus
 
 _MS = timedelta(milliseconds=1)
+_EVERY_HOUR_MS = 7 * 24 * MS_PER_HOUR
+_FARTHEST_MS = 4000 * 24 * MS_PER_HOUR  # more than ten years: what a clock set wrongly can cost
 _NO_SUMS: Groups = MappingProxyType({})
 
 
@@ -97,17 +111,22 @@ class Booked(NamedTuple):
 class Track:
     """What is remembered of a register: `metered` or `pumped` is the state of `derive`.
 
-    `point` is the last booked reading, `tally` its uncertainty so far, `next_ms` the next hour to settle, `hours` those
-    that wait for the closing, `flags` the words of the hour that is not over.
+    `point` is the last booked reading, `tally` its uncertainty so far, `first_ms` and `next_ms` the first and the next
+    hour to settle, `hours` those that wait for the closing, `flags` the words of the hour that is not over.
     """
 
     metered: MeteredState | None = None
     pumped: State | None = None
     point: Point | None = None
     tally: Groups = field(default_factory=lambda: _NO_SUMS)
+    first_ms: int | None = None
     next_ms: int | None = None
     hours: tuple[Settled, ...] = ()
     flags: tuple[Flag, ...] = ()
+
+    def rewound(self) -> Track:
+        """Its hours are settled anew from the next booked reading on, its water goes on."""
+        return replace(self, first_ms=None, next_ms=None, hours=(), flags=())
 
     @property
     def counter(self) -> CounterState:
@@ -206,13 +225,34 @@ def _moved(place: Place, before: Track, after: Track, word: _Word) -> Track:
     bracket = _Bracket(before, point, tally)
     words = with_flags(before.flags, flags)
     next_ms = before.next_ms if before.next_ms is not None else full_hour(point.at_ms, place.zone)
+    first_ms = next_ms if before.first_ms is None else before.first_ms
     hours: list[Settled] = []
-    while next_ms <= point.at_ms:
-        hours.append(_settled(place, bracket, next_ms, words))
-        next_ms, words = next_ms + MS_PER_HOUR, flags
+    for at_ms in _hours(next_ms, point.at_ms, place.zone):
+        hours.append(_settled(place, bracket, at_ms, words))
+        words = flags
     if hours and hours[-1].at_ms == point.at_ms:
         words = ()
-    return replace(after, point=point, tally=tally, next_ms=next_ms, hours=(*before.hours, *hours), flags=words)
+    return replace(
+        after,
+        point=point,
+        tally=tally,
+        first_ms=first_ms,
+        next_ms=max(next_ms, full_hour(point.at_ms + 1, place.zone)),
+        hours=(*before.hours, *hours),
+        flags=words,
+    )
+
+
+def _hours(first_ms: int, last_ms: int, zone: tzinfo) -> list[int]:
+    """The full hours to settle until then; of a long silence only the midnights, as far back as anybody asks."""
+    if last_ms - first_ms <= _EVERY_HOUR_MS:
+        return list(range(first_ms, last_ms + 1, MS_PER_HOUR))
+    at_ms = next_midnight(max(first_ms, last_ms - _FARTHEST_MS), zone)
+    found = []
+    while at_ms <= last_ms:
+        found.append(at_ms)
+        at_ms = next_midnight(at_ms + 1, zone)
+    return found
 
 
 class _Bracket(NamedTuple):
@@ -288,6 +328,18 @@ def full_hour(at_ms: int, zone: tzinfo) -> int:
     """The first full local hour at or after this instant, UTC ms."""
     offset = (utc(at_ms).astimezone(zone).utcoffset() or timedelta()) // _MS
     return -(-(at_ms + offset) // MS_PER_HOUR) * MS_PER_HOUR - offset
+
+
+def is_midnight(at_ms: int, zone: tzinfo) -> bool:
+    """Whether a local day begins here."""
+    return midnight_ms(local_day(at_ms, zone), zone) == at_ms
+
+
+def next_midnight(at_ms: int, zone: tzinfo) -> int:
+    """The first local midnight at or after this instant, UTC ms."""
+    if is_midnight(at_ms, zone):
+        return at_ms
+    return midnight_ms(local_day(at_ms, zone) + timedelta(days=1), zone)
 
 
 def event_of(

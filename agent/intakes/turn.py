@@ -12,10 +12,10 @@ from decimal import Decimal
 
 from agent.derive.counter import Decided, Replaced, Shown
 from agent.derive.crosscheck import Run
-from agent.derive.exact import ONE, ZERO, exact, hours, rounded_m3
+from agent.derive.exact import MS_PER_HOUR, ONE, ZERO, exact, hours, rounded_m3
 from agent.derive.flags import Qartod, worst
 from agent.derive.site import Observation
-from agent.intakes.closing import Hour, Standing, close, first_hour, is_due
+from agent.intakes.closing import Hour, Standing, close, is_due, next_hour
 from agent.intakes.counting import SWAPS, of_interval, of_runs
 from agent.intakes.memory import Flow, Memory
 from agent.intakes.outcome import Declared, Found, Heard, Outcome
@@ -27,6 +27,7 @@ from agent.rules.contract import Glance, Judgement
 from agent.rules.contract import Standing as Seen
 
 REPLACEMENT, DECISION = "replacement", "decision"
+_WRONG_MS = 26 * MS_PER_HOUR  # a clock that goes back by more was wrong until then
 _NOTHING = Judgement((), {}, int(Qartod.NOT_EVALUATED))
 
 
@@ -74,6 +75,8 @@ class Turn:
     def hear(self, scene: Scene) -> None:
         """Books what the round books and closes the hours that it settles."""
         heard, memory = self._heard, self.memory
+        if memory.heard_ms is not None and heard.at_ms < memory.heard_ms - _WRONG_MS and not heard.is_manual:
+            memory = memory.rewound(heard.at_ms)
         heard_ms = heard.at_ms if memory.heard_ms is None else max(memory.heard_ms, heard.at_ms)
         counting = memory.counting.began(heard.at_ms)
         self.memory = replace(memory, number=heard.number, heard_ms=heard_ms, counting=counting)
@@ -167,16 +170,15 @@ class Turn:
 
     def _close(self, scene: Scene) -> list[Hour]:
         memory = self.memory
-        closing, heard_ms = memory.closing, memory.heard_ms or 0
-        if closing.next_ms is None:
-            closing = replace(closing, next_ms=first_hour(scene.sources, memory.tracks))
-        standing = Standing(memory.tracks, memory.retired, memory.retired_tally, memory.counting, closing)
+        heard_ms = memory.heard_ms or 0
+        standing = Standing(memory.tracks, memory.retired, memory.retired_tally, memory.counting, memory.closing)
         closed: list[Hour] = []
-        while (at_ms := standing.closing.next_ms) is not None and at_ms <= heard_ms:
+        while (at_ms := next_hour(scene.sources, standing)) is not None and at_ms <= heard_ms:
             if not is_due(scene.sources, standing.tracks, at_ms, heard_ms):
                 break
-            hour, standing = close(scene.sources, standing, scene.settings.zone)
-            closed.append(hour)
+            hour, standing = close(scene.sources, standing, at_ms, scene.settings.zone)
+            if hour is not None:
+                closed.append(hour)
         self.memory = replace(memory, tracks=standing.tracks, counting=standing.counting, closing=standing.closing)
         return closed
 

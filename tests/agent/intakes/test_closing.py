@@ -9,9 +9,8 @@ import pytest
 
 from agent.derive.exact import midnight_ms
 from agent.derive.uncertainty import Tally, gained
-from agent.intakes.closing import next_midnight
 from agent.intakes.settings import PumpSource
-from agent.intakes.track import full_hour
+from agent.intakes.track import full_hour, next_midnight
 from tests.agent.intakes.rounds import (
     DAY,
     HOUR,
@@ -205,3 +204,40 @@ def test_energy_and_doubt_of_a_boundary_are_those_of_the_pump():
     assert (settled["energy"], settled["pumping"], settled["volume"]) == ("10.000000", "10.000000", "22.000000")
     assert D(settled["doubt"]) > 0
     assert STEP < settled["bracket_ms"] == 40 * MINUTE
+
+
+def test_of_a_long_silence_only_the_midnights_close():
+    found = closed(*flow((0, 100), (60, 110), (20 * 1440 + 90, 410), (20 * 1440 + 120, 420)))
+    long_silence = sorted(found.closings)[2:-1]
+    assert long_silence == [START + day * DAY for day in range(1, 21)]
+    days = [value_of(each, "volume_day") for each in found.hourly if "volume_day" in each.quantities]
+    assert days[:2] == [None, 10]
+    assert days[2:] == [None] * 19  # nobody knows on which day the water came, and 0 would be a false number
+    assert value_of(found.hourly[-1], "volume_hour") is None
+
+
+def test_one_meter_that_skips_hours_makes_the_intake_skip_them():
+    site = metered("main-flow", "side-flow")
+    week = 7 * DAY // MINUTE
+    found = closed(
+        heard(1, "main-flow", START + 90 * MINUTE, volume_forward=0),
+        heard(2, "side-flow", START + 30 * MINUTE, volume_forward=50),
+        heard(3, "side-flow", START + (week + 61) * MINUTE, volume_forward=60),
+        heard(4, "main-flow", START + (week + 62) * MINUTE, volume_forward=10),
+        site=site,
+    )
+    settled = [D(found.body(at_ms)["settled"]["volume"]) for at_ms in sorted(found.closings)]
+    assert settled == sorted(settled)
+    assert found.totals()[-1] == 20
+
+
+def test_a_year_that_was_wrong_for_a_while_costs_its_hours_and_no_water():
+    wrong = 366 * 1440
+    found = closed(*flow((0, 100), (60, 110), (wrong, 112), (wrong + 60, 113), (180, 115), (240, 119), (300, 124)))
+    assert found.totals()[-1] == 24
+    assert len(found.closings) < 400
+    assert {START + 3 * HOUR, START + 4 * HOUR, START + 5 * HOUR} <= set(found.closings)
+    assert hours_of(found)[-3:] == [None, 4, 5]
+    assert found.body(START + 5 * HOUR)["settled"]["volume"] == "24.000000"
+    found.restart()
+    assert found.hear(*flow((360, 130), first=8)).totals()[-1] == 30
