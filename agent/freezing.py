@@ -39,7 +39,7 @@ class Freezing:
         report = frozen(draft, asked, version=len(versions) + 1, now_ms=now_ms)
         key, signature = self._signed(report)
         body = record(report, keep=self._reporting.kept_rounds(report), key=key, signature=signature)
-        declaring = Declaring(self._site, self._config.store, trust=self._config.clock.trust, period_ms=lambda _: None)
+        declaring = Declaring(self._site, self._config)
         row = declaring.declare("frozen", span.name, None, body, report.who)
         return Frozen(row=row["id"], report=report, sha256=report.sha256, key=key, signature=signature)
 

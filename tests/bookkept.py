@@ -7,6 +7,7 @@ that counts 5 m³ an hour. Both are read every half hour, seven minutes past, so
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 from datetime import date, datetime
 from decimal import Decimal
@@ -212,6 +213,21 @@ class Books:
         )
         connection.commit()
         connection.close()
+
+    def copied(self, directory: Path) -> Books:
+        """The same station elsewhere."""
+        copy = object.__new__(Books)
+        copy.path, copy.config = directory / self.path.name, directory / self.config.name
+        shutil.copy(self.path, copy.path)
+        copy.config.write_text(CONFIG.format(store=copy.path), encoding="utf-8")
+        return copy
+
+    def rows(self, query: str) -> list[tuple]:
+        connection = sqlite3.connect(self.path)
+        try:
+            return connection.execute(query).fetchall()
+        finally:
+            connection.close()
 
     def find(self, intake: str, began_ms: int, ended_ms: int | None, rule: str = "R3", level: int = 3) -> None:
         connection = sqlite3.connect(self.path)

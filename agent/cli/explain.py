@@ -16,6 +16,7 @@ from typing import Any
 from agent import page
 from agent.client import DEFAULT_CONFIG, Site, site_of
 from agent.config import PROFILES
+from agent.declaring import store_refusal
 from agent.decoding import Decoding
 from agent.explaining import Explaining, Node, NotExplainedError
 from agent.messages import Messages, place_text
@@ -48,14 +49,8 @@ def run(arguments: argparse.Namespace, out: Messages) -> int:
     except NotExplainedError as error:
         print(out.text(f"explain.wrong.{error.code}", **error.arguments), file=sys.stderr)
         return 2 if error.code in {"not_understood", "no_time", "no_period"} else 1
-    except FileNotFoundError:
-        print(out.text("cli.no_store", path=site.store, config=site.config), file=sys.stderr)
-        return 1
-    except PermissionError:
-        print(out.text("cli.not_permitted"), file=sys.stderr)
-        return 1
-    except sqlite3.Error as error:
-        print(out.text("cli.store_unreadable", path=site.store, detail=error), file=sys.stderr)
+    except (OSError, sqlite3.Error) as error:
+        print(store_refusal(error, site, out), file=sys.stderr)
         return 1
     if arguments.json:
         print(json.dumps(tree, ensure_ascii=False, indent=1))

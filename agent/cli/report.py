@@ -8,15 +8,16 @@ import sqlite3
 import sys
 from collections.abc import Sequence
 from contextlib import closing
-from datetime import datetime
 from pathlib import Path
 
 from agent import page
 from agent.client import DEFAULT_CONFIG, Site, site_of
 from agent.clock import SystemClock
 from agent.config import load
-from agent.control import ControlError, DaemonAwayError
+from agent.control import ControlError
+from agent.declaring import store_refusal
 from agent.derive.exact import OutOfDomain, instant_ms, local_day
+from agent.entering import Wrong, time_of
 from agent.form.problems import FormErrors
 from agent.freezing import Freezing
 from agent.messages import Messages, problem_lines, refusal_text
@@ -64,17 +65,16 @@ def run(arguments: argparse.Namespace, out: Messages) -> int:
     except FormErrors as errors:
         print("\n".join(problem_lines(out, errors.problems)), file=sys.stderr)
         return 2
-    except FileNotFoundError:
-        print(out.text("cli.no_store", path=site.store, config=site.config), file=sys.stderr)
-    except PermissionError:
-        print(out.text("cli.not_permitted"), file=sys.stderr)
-    except sqlite3.Error as error:
-        print(out.text("cli.store_unreadable", path=site.store, detail=error), file=sys.stderr)
-    return 1
+    except (OSError, sqlite3.Error) as error:
+        print(store_refusal(error, site, out), file=sys.stderr)
+        return 1
 
 
 def _report(arguments: argparse.Namespace, site: Site, book: BookReader, out: Messages) -> int:
-    now_ms = now_of(site)
+    now_ms, is_known = _now(site)
+    if arguments.freeze and not is_known:
+        print(refusal_text(out, "CLOCK_UNTRUSTED", {}), file=sys.stderr)
+        return 1
     try:
         span = _span(arguments, site, now_ms)
     except OutOfDomain:
@@ -153,12 +153,14 @@ def _freeze(
     return _give(result.report, sealing, arguments, out)
 
 
-def now_of(site: Site) -> int:
-    """The station's time, UTC ms: the running daemon knows it best, which platforms and people may have told it."""
+def _now(site: Site) -> tuple[int, bool]:
+    """The station's time, UTC ms, and whether anybody vouches for it; the running agent knows best."""
     try:
-        return instant_ms(datetime.fromisoformat(site.ask("status")["clock"]["now"]))
-    except (DaemonAwayError, ControlError, PermissionError):
-        return instant_ms(SystemClock("host").now())
+        return time_of(site, "host"), True
+    except PermissionError:
+        return instant_ms(SystemClock("host").now()), True
+    except (Wrong, ControlError):
+        return instant_ms(SystemClock("host").now()), False
 
 
 def _span(arguments: argparse.Namespace, site: Site, now_ms: int) -> Span:

@@ -40,8 +40,8 @@ def stated(value: Decimal, u: Decimal) -> tuple[str, str]:
     if not u:
         return grouped(value), "0"
     step = Decimal(1).scaleb(u.adjusted() - _U_DIGITS + 1)
-    rounded_u = (u / step).to_integral_value(ROUND_UP, CONTEXT) * step
-    rounded = (value / step).to_integral_value(ROUND_HALF_EVEN, CONTEXT) * step
+    rounded_u = u.quantize(step, ROUND_UP, CONTEXT)
+    rounded = value.quantize(step, ROUND_HALF_EVEN, CONTEXT)
     return _grouped(f"{rounded:f}"), _grouped(f"{rounded_u:f}")
 
 
