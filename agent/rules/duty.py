@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from agent.derive.exact import PERCENT, ZERO, midnight_ms
 from agent.derive.flags import Flag, Qartod
-from agent.intakes.certificates import COMMISSIONING_DAYS, CertificateState
+from agent.intakes.certificates import CertificateState, state_of
 from agent.intakes.outcome import Heard
 from agent.intakes.settings import EnergySource, Use, WaterSource
 from agent.rules.compliance import prewarning
@@ -152,17 +152,21 @@ class Duty:
         limits, subject, quantity = self._site.limits["R15"], f"meter/{source.meter}", source.quantity
         until = None if source.certificate is None else source.certificate.valid_until
         began_ms = at_ms if self._memory.began_ms is None else self._memory.began_ms
-        state = certificate_state(
+        state = state_of(
             until,
             today,
-            commissioned=self._site.day(began_ms),
+            installed=self._site.day(began_ms),
             soon_days=int(limits.suspect or 0),
             long_days=int(limits.fail or 0),
         )
         if state not in _CERTIFICATES:
             return passed("R15", subject, quantity, at_ms)
         number = "" if source.certificate is None else source.certificate.number
-        evidence = {"state": state, "certificate": number, "valid_until": "" if until is None else until.isoformat()}
+        evidence = {
+            "state": state.value,
+            "certificate": number,
+            "valid_until": "" if until is None else until.isoformat(),
+        }
         return Verdict("R15", subject, quantity, at_ms, _CERTIFICATES[state], holds=True, evidence=evidence)
 
     def _licence(self, today: date, at_ms: int) -> Iterator[Verdict]:
@@ -305,21 +309,6 @@ def _found(where: tuple[str, str, str], at_ms: int, evidence: Mapping[str, str],
     if not holds:
         return passed(*where, at_ms)
     return Verdict(*where, at_ms, Qartod.FAIL, holds=True, evidence=evidence)
-
-
-def certificate_state(
-    until: date | None, today: date, *, commissioned: date, soon_days: int, long_days: int
-) -> CertificateState:
-    """The state on a day by the last valid day; without one unknown while the intake is commissioned, then overdue."""
-    if until is None:
-        is_new = (today - commissioned).days <= COMMISSIONING_DAYS
-        return CertificateState.UNKNOWN if is_new else CertificateState.OVERDUE
-    over = (today - until).days
-    if over > long_days:
-        return CertificateState.OVERDUE_LONG
-    if over > 0:
-        return CertificateState.OVERDUE
-    return CertificateState.DUE_SOON if -over < soon_days else CertificateState.VALID
 
 
 def plan_period(today: date, plan_m3: tuple[Decimal, ...]) -> tuple[date, date, Decimal]:

@@ -1,0 +1,147 @@
+"""The upload rate of one uplink, by local month: what has arrived of what was scheduled, and what is still to be had.
+
+Strategy: for every scheduled hour the caller says when the platform accepted its record, once it did; the rest is
+counting. On time means before the deadline, ten minutes after the hour unless told otherwise; in the end means at all.
+Repeats and rejected records never count. An hour that a dated status takes out (sealed, standby) is not scheduled.
+Source: metering guideline sheet §1.2 row 16 and §5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date, tzinfo
+from decimal import ROUND_CEILING, Decimal
+from typing import NamedTuple
+
+from agent.derive.exact import MS_PER_HOUR, PERCENT, exact, local_day, midnight_ms
+from agent.derive.text import from_text, to_text
+from agent.rules.compliance import RATE_ASKED_PCT
+
+DEADLINE_MS = 600_000  # M5: 10 min after the hour
+_KEPT_MONTHS = 2
+_LEAST_HOURS = 24  # ours: before a day is over a rate says little about the month
+
+
+class Forecast(NamedTuple):
+    """Where a month stands, in hours and per cent. `may_miss`: how many more hours may be late before 95 % is lost.
+
+    `expected_pct` is what the month ends at if hours go on arriving as they did; `best_pct` if all of them are on time.
+    """
+
+    month: str
+    scheduled: int
+    on_time: int
+    late: int
+    missing: int
+    on_time_pct: Decimal
+    final_pct: Decimal
+    best_pct: Decimal
+    expected_pct: Decimal
+    may_miss: int
+    can_be_reached: bool
+
+    @property
+    def is_low(self) -> bool:
+        """Whether to call for help: below what is asked, or heading there, once a day of the month is known."""
+        known = self.on_time + self.late + self.missing
+        return known >= _LEAST_HOURS and (self.expected_pct < RATE_ASKED_PCT or not self.can_be_reached)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Month:
+    """One local month's hours: due so far, arrived on time, arrived late. `waiting` are those due and not there yet."""
+
+    due: int = 0
+    on_time: int = 0
+    late: int = 0
+    waiting: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UploadRates:
+    """The hours of one uplink and point. `last_ms` is the last hour that was scheduled, UTC ms."""
+
+    last_ms: int | None = None
+    months: Mapping[str, Month] = field(default_factory=dict)
+
+    def to_text(self) -> str:
+        """All of it as one line of JSON."""
+        return to_text(self)
+
+    @staticmethod
+    def from_text(text: str) -> UploadRates:
+        """What `to_text` gave. Raises: ValueError, TypeError or KeyError for any other text."""
+        return from_text(UploadRates, text)
+
+    def scheduled(self, hour_ms: int, zone: tzinfo) -> UploadRates:
+        """After the hour's record fell due. An hour that was scheduled before changes nothing."""
+        if self.last_ms is not None and hour_ms <= self.last_ms:
+            return self
+        name = _month_of(hour_ms, zone)
+        month = self.months.get(name, Month())
+        after = replace(month, due=month.due + 1, waiting=(*month.waiting, hour_ms))
+        kept = dict(sorted({**self.months, name: after}.items())[-_KEPT_MONTHS:])
+        return UploadRates(last_ms=hour_ms, months=kept)
+
+    def accepted(self, hour_ms: int, accepted_ms: int, zone: tzinfo, *, deadline_ms: int = DEADLINE_MS) -> UploadRates:
+        """After the platform accepted the hour's record; what it accepted before, or was not due, changes nothing."""
+        name = _month_of(hour_ms, zone)
+        month = self.months.get(name)
+        if month is None or hour_ms not in month.waiting:
+            return self
+        is_on_time = accepted_ms <= hour_ms + deadline_ms
+        after = Month(
+            due=month.due,
+            on_time=month.on_time + is_on_time,
+            late=month.late + (not is_on_time),
+            waiting=tuple(each for each in month.waiting if each != hour_ms),
+        )
+        return replace(self, months={**self.months, name: after})
+
+    @exact
+    def forecast(
+        self, now_ms: int, zone: tzinfo, *, deadline_ms: int = DEADLINE_MS, excused_hours: int = 0
+    ) -> Forecast | None:
+        """Where the month of `now_ms` stands and where it is heading; None before anything was due in it.
+
+        `excused_hours` of the rest of the month are known to be out (sealed, standby).
+        """
+        name = _month_of(now_ms, zone)
+        month = self.months.get(name)
+        if month is None or not month.due:
+            return None
+        pending = sum(now_ms <= hour_ms + deadline_ms for hour_ms in month.waiting)  # may still be on time
+        missing = len(month.waiting) - pending
+        rest = max(0, _hours_after(self.last_ms or now_ms, zone) - excused_hours)
+        scheduled = month.due + rest
+        judged = month.on_time + month.late + missing
+        share = Decimal(month.on_time) / judged if judged else Decimal(1)
+        open_hours = pending + rest
+        best = month.on_time + open_hours
+        needed = (RATE_ASKED_PCT * scheduled / PERCENT).to_integral_value(ROUND_CEILING)
+        return Forecast(
+            month=name,
+            scheduled=scheduled,
+            on_time=month.on_time,
+            late=month.late,
+            missing=missing,
+            on_time_pct=PERCENT * month.on_time / judged if judged else PERCENT,
+            final_pct=PERCENT * (month.on_time + month.late) / judged if judged else PERCENT,
+            best_pct=PERCENT * best / scheduled,
+            expected_pct=PERCENT * (month.on_time + share * open_hours) / scheduled,
+            may_miss=max(0, best - int(needed)),
+            can_be_reached=best >= needed,
+        )
+
+
+def _month_of(at_ms: int, zone: tzinfo) -> str:
+    """The local month that an hour's record belongs to: that of the hour it tells about, which ends at `at_ms`."""
+    return f"{local_day(at_ms - 1, zone):%Y-%m}"
+
+
+def _hours_after(last_ms: int, zone: tzinfo) -> int:
+    """How many full hours of the local month of `last_ms` are still to come."""
+    day = local_day(last_ms - 1, zone)
+    following = date(day.year + day.month // 12, day.month % 12 + 1, 1)
+    return max(0, (midnight_ms(following, zone) - last_ms) // MS_PER_HOUR)

@@ -1,0 +1,196 @@
+"""Whether what intakes owe their platforms arrives: the upload rate of each month, and the duty to report on-line.
+
+Strategy: once a minute, over stored rows alone. Each full local hour of an intake that is not sealed is owed to every
+platform; its record is the intake's closing reading, and it has arrived when the platform's cursor has passed it. When
+was seen here, to the minute. What was seen is kept in a file beside the database, written whole and renamed, so that a
+restart loses no month; without the file, counting begins anew.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Callable, Collection, Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from agent.clock import Clock
+from agent.derive.exact import MS_PER_HOUR, OutOfDomain
+from agent.faults import FaultCode, FaultSink
+from agent.intakes.settings import IntakeSettings, Use
+from agent.model import Ranges
+from agent.rules.online import is_online, obliged
+from agent.rules.site import Calendar, told
+from agent.rules.upload import Forecast, UploadRates
+from agent.store.book_reader import BookReader
+from agent.store.database import side
+
+_EVERY_S = 60.0
+_BEAT_S = 5.0
+_FORM = 1
+_MOST_OWED = 24 * 31  # hours looked back for after a long stop
+
+
+class Uploads:
+    """Watches all platforms of a station. Its `run` is a worker of its own."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        intakes: Mapping[str, IntakeSettings],
+        uplinks: Collection[str],
+        clock: Clock,
+        faults: FaultSink,
+        log: Any,
+    ) -> None:
+        """`path` is the database's; `uplinks` are the platforms that intakes are reported to."""
+        self._reader = BookReader(path)
+        self._file = side(path, ".uploads")
+        self._intakes = dict(intakes)
+        self._calendars = {name: Calendar(each) for name, each in intakes.items()}
+        self._uplinks = sorted(uplinks)
+        self._clock = clock
+        self._faults = faults
+        self._log = log
+        self._rates = self._loaded()
+        self._numbers: dict[tuple[str, int], int] = {}
+
+    def run(self, stop: threading.Event, beat: Callable[[], None]) -> None:
+        """Looks once a minute until `stop`."""
+        due_s = self._clock.monotonic()
+        while not stop.is_set():
+            beat()
+            if self._clock.monotonic() >= due_s:
+                due_s = self._clock.monotonic() + _EVERY_S
+                self.look()
+            self._clock.wait(stop, _BEAT_S)
+        self._reader.close()
+
+    def look(self) -> None:
+        """Takes in what has fallen due and what has arrived, and says what is to be said. Nothing while undated."""
+        if not self._clock.synced:
+            return
+        now_ms = self._clock.boot_ms() + self._clock.offset_ms
+        before = dict(self._rates)
+        try:
+            for uplink in self._uplinks:
+                self._look(uplink, now_ms)
+            self._obligations(now_ms)
+        except (sqlite3.Error, FileNotFoundError) as error:  # the store repairs itself; the next minute tells
+            self._log.warning("uploads.unread", error=str(error))
+            return
+        if self._rates != before:
+            self._write()
+
+    def forecasts(self) -> dict[str, dict[str, Forecast]]:
+        """By platform and intake, where this month stands."""
+        now_ms = self._clock.boot_ms() + self._clock.offset_ms
+        found: dict[str, dict[str, Forecast]] = {uplink: {} for uplink in self._uplinks}
+        for (uplink, intake), rates in self._rates.items():
+            if uplink in found and intake in self._intakes:
+                forecast = rates.forecast(now_ms, self._intakes[intake].zone)
+                if forecast is not None:
+                    found[uplink][intake] = forecast
+        return found
+
+    def _look(self, uplink: str, now_ms: int) -> None:
+        ranges = self._reader.rounds.cursor(uplink)
+        parked = frozenset(each.number for each in self._reader.rounds.parked(uplink))
+        worst: tuple[str, Forecast] | None = None
+        for name, settings in self._intakes.items():
+            rates = self._due(self._rates.get((uplink, name), UploadRates()), name, now_ms)
+            for hour_ms in [hour for month in rates.months.values() for hour in month.waiting]:
+                number = self._number(name, hour_ms)
+                if number is not None and ranges is not None and number not in parked and not _holds(ranges, number):
+                    rates = rates.accepted(hour_ms, now_ms, settings.zone)
+            self._rates[uplink, name] = rates
+            forecast = rates.forecast(now_ms, settings.zone)
+            is_worse = forecast is not None and (worst is None or forecast.expected_pct < worst[1].expected_pct)
+            if forecast is not None and forecast.is_low and is_worse:
+                worst = (name, forecast)
+        if worst is None:
+            self._faults.cleared(FaultCode.UPLOAD_RATE_LOW, f"uplink/{uplink}")
+        else:
+            self._faults.raised(FaultCode.UPLOAD_RATE_LOW, f"uplink/{uplink}", intake=worst[0], **_told(worst[1]))
+
+    def _due(self, rates: UploadRates, name: str, now_ms: int) -> UploadRates:
+        """The full hours that fell due since the last look; those of a sealed intake are not owed."""
+        zone, last_ms = self._intakes[name].zone, now_ms - now_ms % MS_PER_HOUR
+        first_ms = last_ms if rates.last_ms is None else rates.last_ms + MS_PER_HOUR
+        for hour_ms in range(max(first_ms, last_ms - _MOST_OWED * MS_PER_HOUR), last_ms + 1, MS_PER_HOUR):
+            if self._calendars[name].at(hour_ms - 1).use is not Use.SEALED:
+                rates = rates.scheduled(hour_ms, zone)
+        return rates
+
+    def _number(self, intake: str, hour_ms: int) -> int | None:
+        """The number of the reading that closes this hour, None while there is none."""
+        if (intake, hour_ms) not in self._numbers:
+            found = self._reader.at(intake, hour_ms)
+            if found is None or found.at_ms != hour_ms:
+                return None
+            self._numbers[intake, hour_ms] = found.number
+            while len(self._numbers) > _MOST_OWED * len(self._intakes):
+                del self._numbers[next(iter(self._numbers))]
+        return self._numbers[intake, hour_ms]
+
+    def _obligations(self, now_ms: int) -> None:
+        """ONLINE-OBLIGED where no platform has taken anything for a day, or there is none."""
+        is_any_online = any(is_online(self._oldest_ms(uplink), now_ms) for uplink in self._uplinks)
+        for name, settings in self._intakes.items():
+            why = obliged(settings)
+            if why is None or is_any_online:
+                self._faults.cleared(FaultCode.ONLINE_OBLIGED, f"intake/{name}")
+                continue
+            amounts = {"amount": why.amount, "threshold": why.threshold}
+            evidence = {key: told(value) for key, value in amounts.items() if value is not None}
+            self._faults.raised(FaultCode.ONLINE_OBLIGED, f"intake/{name}", why=why.what, **evidence)
+
+    def _oldest_ms(self, uplink: str) -> int | None:
+        """When the oldest round was taken that this platform has not acknowledged; None where it has them all."""
+        ranges = self._reader.rounds.cursor(uplink)
+        if not ranges:
+            return None
+        first, last = ranges[0][0], self._reader.rounds.committed()
+        found = self._reader.rounds.rounds(first, last, limit=1)
+        return found[0].at_ms if found else None
+
+    def _loaded(self) -> dict[tuple[str, str], UploadRates]:
+        try:
+            document: Any = json.loads(self._file.read_bytes())
+            if document["form"] != _FORM:
+                return {}
+            rates = document["rates"]
+            return {(up, name): UploadRates.from_text(text) for up, of in rates.items() for name, text in of.items()}
+        except (OSError, ValueError, TypeError, LookupError, AttributeError, OutOfDomain):
+            return {}
+
+    def _write(self) -> None:
+        """Renews the file; a kill or a full disk leaves the one before."""
+        rates: dict[str, dict[str, str]] = {}
+        for (uplink, name), each in self._rates.items():
+            rates.setdefault(uplink, {})[name] = each.to_text()
+        part = self._file.with_name(self._file.name + ".part")
+        try:
+            part.write_text(json.dumps({"form": _FORM, "rates": rates}), encoding="utf-8")
+            part.replace(self._file)
+        except OSError as error:
+            self._log.warning("uploads.unwritten", error=str(error))
+
+
+def _holds(ranges: Ranges, number: int) -> bool:
+    """Whether the number is still unacknowledged."""
+    return any(first <= number and (last is None or number <= last) for first, last in ranges)
+
+
+def _told(forecast: Forecast) -> dict[str, str]:
+    """A forecast as evidence; rates are cut to a tenth, so that 94.97 is not told as 95."""
+    rates: dict[str, Decimal] = {
+        "on_time_pct": forecast.on_time_pct,
+        "final_pct": forecast.final_pct,
+        "expected_pct": forecast.expected_pct,
+    }
+    cut = {name: f"{value * 10 // 1 / 10:.1f}" for name, value in rates.items()}
+    return {"month": forecast.month, **cut, "may_miss": str(forecast.may_miss)}
