@@ -6,6 +6,8 @@ from datetime import date
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from agent.derive.exact import midnight_ms
 from agent.derive.uncertainty import Tally, gained
@@ -241,3 +243,48 @@ def test_a_year_that_was_wrong_for_a_while_costs_its_hours_and_no_water():
     assert found.body(START + 5 * HOUR)["settled"]["volume"] == "24.000000"
     found.restart()
     assert found.hear(*flow((360, 130), first=8)).totals()[-1] == 30
+
+
+@st.composite
+def two_meters(draw):
+    """Two flow meters read in turn, each silent for minutes or days now and then."""
+    gaps = draw(
+        st.lists(
+            st.tuples(st.booleans(), st.sampled_from([1, 5, 37, 200, 1500, 3000, 12000]), st.integers(0, 50)),
+            min_size=5,
+            max_size=60,
+        )
+    )
+    rounds, at_ms, shown = [], START + 3 * MINUTE, {"main-flow": D(10), "side-flow": D(999990)}
+    for number, (is_main, minutes, grown) in enumerate(gaps, 1):
+        meter = "main-flow" if is_main else "side-flow"
+        at_ms += minutes * MINUTE
+        shown[meter] = (shown[meter] + D(grown).scaleb(-1)) % 1_000_000
+        rounds.append(heard(number, meter, at_ms, volume_forward=shown[meter]))
+    return rounds, draw(st.sets(st.integers(0, len(rounds)), max_size=6))
+
+
+@given(two_meters())
+@settings(max_examples=60, deadline=None)
+def test_hours_of_several_meters_only_grow_and_restarts_change_nothing(history):
+    rounds, restarts = history
+    site = metered("main-flow", "side-flow")
+    found = closed(*rounds, site=site)
+    other = Store(site)
+    for index, each in enumerate(rounds):
+        if index in restarts:
+            other.restart()
+        other.hear(each)
+    assert other.account.state_text() == found.account.state_text()
+    assert other.closings == found.closings
+    settled = [D(found.body(at_ms)["settled"]["volume"]) for at_ms in sorted(found.closings)]
+    views = [value_of(each, "volume_withdrawn") for each in found.hourly]
+    assert settled == sorted(settled)
+    assert views == sorted(views)
+    totals = [total for total in found.totals() if total is not None]
+    assert totals == sorted(totals)
+    assert all(total <= totals[-1] for total in (*settled, *views))
+    grown = [value_of(each, quantity) for each in found.hourly for quantity in ("volume_hour", "volume_day")]
+    assert all(volume >= 0 for volume in grown if volume is not None)
+    tally = [sum(map(D, found.body(at_ms)["tally"].get("volumes", {}).values())) for at_ms in sorted(found.closings)]
+    assert all(abs(one - two) < D("0.00001") for one, two in zip(tally, settled, strict=True))
