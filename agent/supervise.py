@@ -52,6 +52,10 @@ class Supervisor:
         self._workers[name] = worker
         self._launch(worker)
 
+    def has(self, name: str) -> bool:
+        """Whether a worker of this name was started and not joined."""
+        return name in self._workers
+
     def _launch(self, worker: _Worker) -> None:
         worker.beat_s = worker.began_s = self._clock.monotonic()
         worker.again_at_s = None

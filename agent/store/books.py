@@ -78,8 +78,10 @@ class Books:
                 book.change_to = intake
             self._books[intake.name] = book
         for name, book in before.items():
-            state = book.saved_state()
-            self._left += [] if state is None else [account_row(name, *state)]
+            with self._guard(book):
+                book.findings.drop()
+                state = book.saved_state()
+                self._left += [] if state is None else [account_row(name, *state)]
         self.is_behind = bool(self._books)
 
     def close(self) -> None:
@@ -98,13 +100,30 @@ class Books:
         if not (self._books or self._left):
             return None
         told = Told()
+        try:
+            self._step(taken, ledger, layouts=layouts, committed=committed, gone=gone, told=told)
+        except Exception as error:  # noqa: BLE001 - whatever is wrong here must never cost a round
+            for book in self._running():
+                self._stop(book, error)
+        return told
+
+    def _step(
+        self,
+        taken: Taken,
+        ledger: Sequence[LedgerWrite],
+        *,
+        layouts: Layouts,
+        committed: int,
+        gone: int,
+        told: Told,
+    ) -> None:
         is_dated = taken.dates.spell(taken.top + 1)[0] is not None
         end_s = self._clock.monotonic() + MOST_S
         new: list[Declared] | None = None
         with self._reading():
             new = self._declared(ledger)
         if new is None:
-            return told
+            return
         for book in self._running():
             with self._guard(book):
                 self._declare(book, new, gone, told)
@@ -114,7 +133,6 @@ class Books:
             self._hear_live(taken, layouts, committed, end_s, told)
             self._tell()
         self.is_behind = is_dated and any(book.number < taken.top for book in self._running())
-        return told
 
     def joined(self, later: Taken, before: int, layouts: Layouts) -> None:
         """Rounds `later` were given numbers while those up to `before` were stepped, and are stored with them."""
@@ -134,11 +152,14 @@ class Books:
             return rows
         self._saved_s = now_s
         for book in self._running():
-            state = book.saved_state()
-            if state is not None and book.saved != book.number:
-                book.saved = book.number
-                self._unsaved[book.intake.name] = state
-                rows.append(account_row(book.intake.name, *state))
+            if book.saved == book.number:
+                continue
+            with self._guard(book):
+                state = book.saved_state()
+                if state is not None:
+                    book.saved = book.number
+                    self._unsaved[book.intake.name] = state
+                    rows.append(account_row(book.intake.name, *state))
         return rows
 
     def settle(self, committed: int) -> None:
@@ -278,10 +299,13 @@ class Books:
             with self._reading():
                 yield
         except Exception as error:  # noqa: BLE001 - an account's mistake must never cost a round
-            book.trouble = repr(error)
-            proof = {"error": repr(error), "number": book.number}
-            self._faults.raised(FaultCode.INTAKE_STOPPED, place_of(book.intake.name), **proof)
-            self._log.error("account.stopped", intake=book.intake.name, traceback=traceback.format_exc(), **proof)
+            self._stop(book, error)
+
+    def _stop(self, book: Book, error: Exception) -> None:
+        book.trouble = repr(error)
+        proof = {"error": repr(error), "number": book.number}
+        self._faults.raised(FaultCode.INTAKE_STOPPED, place_of(book.intake.name), **proof)
+        self._log.error("account.stopped", intake=book.intake.name, traceback=traceback.format_exc(), **proof)
 
 
 def place_of(intake: str) -> str:

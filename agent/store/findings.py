@@ -64,6 +64,11 @@ class Findings:
         self._raised = held
         self._news.clear()
 
+    def drop(self) -> None:
+        """Clears the Faults: nobody follows the findings any more."""
+        self._open.clear()
+        self.tell()
+
     def _fault(self, key: _Key) -> tuple[FaultCode, str] | None:
         code = self._fault_of(key[0], key[2])
         return None if code is None else (code, key[1])

@@ -169,6 +169,11 @@ class Outbox:
             self._taken = self._last
             return found
 
+    def restated(self) -> list[Statement]:
+        """How far composing has come, once more, for a file that replaces a damaged one; the rows were salvaged."""
+        with self._lock:
+            return [(_CURSOR, (name, *each, self._serials.get(name, 0))) for name, each in self._composed.items()]
+
     def settled(self) -> None:
         """What `take` gave is on disk."""
         self._durable = self._taken

@@ -35,7 +35,7 @@ _EPOCH_DIGITS = 8
 _DECIMAL = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 _TABLES = (
     *("boot", "era", "layout", "uplink", "parked", "fault", "counter", "epoch", "confirmation"),
-    *("ledger", "account", "closing", "event", "seal", "proof", "keep"),
+    *("ledger", "account", "closing", "event", "seal", "proof", "keep", "outbox", "composing"),
 )
 _SHAPES: Mapping[str, tuple[Any, ...]] = {  # the columns behind the key, of the tables that bare pages give
     "round": (int, int, bytes, str | None, bytes),
@@ -45,6 +45,7 @@ _SHAPES: Mapping[str, tuple[Any, ...]] = {  # the columns behind the key, of the
     "event": (str, str, str, str, str, int, int | None, int, int, int, str),
     "seal": (int, int, int, int, int, int, str, str, str, bytes),
     "proof": (bytes,),
+    "outbox": (str, str, int, str, int, str, str, str, int, int | None),
     "era": (int, str, int, str, int),
     "boot": (int, str),
     "epoch": (str,),

@@ -29,6 +29,7 @@ from agent.store.faults import FaultLog
 from agent.store.findings import FaultOf
 from agent.store.ledger import Ledger
 from agent.store.ledger import statements as ledger_statements
+from agent.store.outbox import Outbox
 from agent.store.pace import Pace
 from agent.store.queues import Queues, Statement
 from agent.store.retention import Retention
@@ -66,6 +67,7 @@ class Store:
         self.faults = FaultLog(clock=clock, log=log, next_number=lambda: self._waiting.next)
         self.confirmations = Confirmations(clock=clock, next_number=lambda: self._waiting.next)
         self.ledger = Ledger(clock=clock, next_number=lambda: self._waiting.next)
+        self.outbox = Outbox()
         self._clock = clock
         self._log = log
         self._retention = Retention(path, clock=clock, keep_s=keep_s, max_bytes=max_bytes, free_bytes=free_bytes)
@@ -129,9 +131,8 @@ class Store:
         self._owed_from = int(row[0]) if row else None
         self._waiting.load(connection, self._committed)
         self._queues.load(connection, deleted)
-        self.faults.load(connection)
-        self.confirmations.load(connection)
-        self.ledger.load(connection)
+        for each in (self.faults, self.confirmations, self.ledger, self.outbox):
+            each.load(connection)
 
     def close(self) -> None:
         """Commits everything that waits and closes; after it a kill or a power cut loses nothing.
@@ -254,10 +255,7 @@ class Store:
         return self._queues.drop(uplink, self._committed)
 
     def keep(self, first: int, last: int, reason: str) -> None:
-        """Rounds first…last are never deleted: `reason` names the frozen report or the event that rests on them.
-
-        Rides on the next commit.
-        """
+        """Rounds first…last are never deleted, from the next commit on; `reason`: what rests on them."""
         self._waiting.also(("INSERT OR IGNORE INTO keep VALUES (?, ?, ?)", (first, last, reason)))
         self._retention.keep(first, last)
 
@@ -315,7 +313,7 @@ class Store:
         """Rounds are always due after their hold; what only rides along, when nothing was committed for a second."""
         if len(self._waiting) or self._kept is not None or self._books.is_behind:
             return True
-        sources = (self._waiting, self._queues, self.faults, self.confirmations, self.ledger)
+        sources = (self._waiting, self._queues, self.faults, self.confirmations, self.ledger, self.outbox)
         has_news = self._writer.is_seal_wanted or any(each.has_news() for each in sources)
         return has_news and self._pace.is_quiet
 
@@ -344,7 +342,6 @@ class Store:
         """One transaction now, from the caller's thread; false when the disk refused, and then the batch is kept.
 
         `every`: cursors, counts and counters too that would wait for a later one.
-
         A kill or power cut before COMMIT returns loses all of the batch, afterwards nothing; a full disk loses nothing.
         """
         with self._disk:
@@ -376,6 +373,7 @@ class Store:
             batch.statements += later.statements
             batch.top = later.top
         batch.statements += [*self._queues.take(every=every), *self.confirmations.take(), *ledger_statements(ledger)]
+        batch.statements += self.outbox.take()
         if told is not None:
             batch.statements += [*told.statements, *self._books.states(every=every)]
         batch.faults = self.faults.take(every=every)
@@ -385,6 +383,7 @@ class Store:
         """What others may know after a COMMIT."""
         self._committed = batch.top
         self._books.settle(batch.top)
+        self.outbox.settled()
         self._pace.committed(len(batch.rounds))
         for first, last in batch.purge.ranges if batch.purge.unsent else ():
             self._queues.evict(first, last)
@@ -395,5 +394,5 @@ class Store:
     def _restated(self) -> list[Statement]:
         """Everything known here that a salvaged file may lack."""
         self._queues.retake()
-        sources = (self._waiting, self.confirmations, self.ledger, self._books)
+        sources = (self._waiting, self.confirmations, self.ledger, self.outbox, self._books)
         return [statement for each in sources for statement in each.restated()]

@@ -1,0 +1,104 @@
+"""From settings to a working centre: what its reports hold, its dialogue, its worker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from agent.clock import Clock
+from agent.report.compose import Composer, Wanted
+from agent.report.content import STATION
+from agent.report.options import CentreOptions
+from agent.report.slots import jitter_ms
+from agent.settings import Config
+from agent.store.book_reader import BookReader
+from agent.store.outbox_reader import OutboxReader
+from agent.store.reader import Reader
+from agent.store.store import Store
+from agent.uplinks.registry import CENTRES
+from agent.uplinks.reporting.commands import Commands
+from agent.uplinks.reporting.composing import Composing
+from agent.uplinks.reporting.worker import ReportWorker
+
+_HOUR_MS = 3_600_000
+_OWN = ("flow_rate", "volume_withdrawn")  # an intake's, with each reading
+_OF_METERS = ("pressure", "level", "depth_to_water", "velocity", "temperature", "power", "energy_import")
+
+
+def make_worker(
+    name: str,
+    *,
+    config: Config,
+    store: Store,
+    clock: Clock,
+    log: Any,
+    set_clock: Callable[[int, str], None],
+) -> ReportWorker:
+    """The worker of one centre. `set_clock` takes UTC ms and who says so."""
+    options: CentreOptions = config.uplinks[name]
+    wanted = tuple(wanted_of(config, options))
+    path = Path(config.store.path)
+    zone = ZoneInfo(config.station.timezone)
+    composer = Composer(wanted, sends_derived=options.sends_derived, limits=options.limits)
+    composing = Composing(
+        name,
+        composer=composer,
+        options=options,
+        zone=zone,
+        outbox=store.outbox,
+        clock=clock,
+        alarms=lambda: [fault.code for fault in store.faults.open()],
+    )
+    commands = Commands(
+        name,
+        options=options,
+        wanted=wanted,
+        history=BookReader(path),
+        store=store,
+        set_clock=set_clock,
+        log=log,
+        faults=store.faults,
+        latest=composing.latest,
+        version=f"qushui {version('qushui')}",
+    )
+    make = CENTRES[options.type].load()
+    return ReportWorker(
+        name,
+        options=options,
+        jitter_ms=jitter_ms(options.station, options.jitter_ms),
+        make_dialogue=lambda: make(options, commands.parameters(), next_serial=lambda: store.outbox.next_serial(name)),
+        composing=composing,
+        commands=commands,
+        rounds=lambda: Reader(path, on_damage=store.suspect),
+        contents=lambda: OutboxReader(path),
+        store=store,
+        clock=clock,
+        log=log,
+        faults=store.faults,
+        keep_ms=config.store.keep_s * 1000,
+    )
+
+
+def wanted_of(config: Config, options: CentreOptions) -> Iterator[Wanted]:
+    """What a report to this centre holds, channel by channel."""
+    for channel, intake in options.intakes.items():
+        settings = config.intakes[intake]
+        own_ms = min(settings.periods_ms.values(), default=_HOUR_MS)
+        for quantity in _OWN:
+            yield Wanted(channel=channel, quantity=quantity, meter=intake, period_ms=own_ms)
+        yield Wanted(channel=channel, quantity="volume_hour", meter=intake, period_ms=_HOUR_MS, is_exact=True)
+        for quantity in _OF_METERS:
+            meter = next((each for each in sorted(settings.meters) if _has(config, each, quantity)), None)
+            if meter is not None:
+                period_ms = config.meters[meter].poll_ms
+                yield Wanted(channel=channel, quantity=quantity, meter=meter, period_ms=period_ms)
+    if options.supply is not None:
+        period_ms = config.meters[options.supply].poll_ms
+        yield Wanted(channel=STATION, quantity="supply_voltage", meter=options.supply, period_ms=period_ms)
+
+
+def _has(config: Config, meter: str, quantity: str) -> bool:
+    return meter in config.meters and quantity in config.meters[meter].quantities
