@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from agent.bookkeeping import enter_configuration, open_books
 from agent.broadcasting import broadcast
 from agent.clock import SystemClock, date_of
 from agent.comparing import Comparing
@@ -18,12 +19,15 @@ from agent.control import ControlError, ControlServer, socket_path
 from agent.declaring import Declarations, period_of
 from agent.faults import FaultCode, FaultSink
 from agent.forward.forwarder import Forwarder
+from agent.heads import Heads
 from agent.hosting import asked, guest_of, line_refusals
 from agent.line.listening import DialIns
 from agent.model import Round, StoredRound
 from agent.poll import Poller
 from agent.qualify import Judge
 from agent.settings import Config
+from agent.standing import standings
+from agent.store.book_reader import BookReader
 from agent.store.reader import Reader
 from agent.store.store import Store
 from agent.supervise import Supervisor
@@ -60,6 +64,7 @@ class RunningStation:
         self.faults: FaultSink = self._store.faults
         self._supervisor = Supervisor(clock=clock, faults=self.faults, log=log)
         self._judge = Judge(faults=self.faults, baseline=self._store.last_values)
+        self._heads = self._make_heads(config)
         self._comparing = Comparing(self._store, self._judge, log=log)
         self._declarations = Declarations(
             self._store, clock=clock, period_ms=lambda meter: period_of(self.config, meter)
@@ -81,6 +86,7 @@ class RunningStation:
         self._forget_faults()
         for name in self.config.uplinks:
             self._make_forwarder(name)
+        self._keep_books()
         self._supervisor.start("store", self._store.run, slack_s=_DISK_SLACK_S)
         self._listen()
         for name in self.config.lines:
@@ -112,6 +118,7 @@ class RunningStation:
         for name in self._forwarders:
             self._supervisor.join(f"uplink:{name}", _UPLINK_STOP_S)
         self._supervisor.join("control", 1.0)
+        self._heads.close()
         self._store.close()
 
     def take_up(self, config: Config) -> None:
@@ -121,7 +128,11 @@ class RunningStation:
         self._stop_lines(stopping)
         self._listen()
         self._forget_faults()
+        self._keep_books()
         is_other_station = before.station != config.station
+        if is_other_station:
+            self._heads.close()
+            self._heads = self._make_heads(config)
         for name in list(self._forwarders):
             if is_other_station or before.uplinks.get(name) != config.uplinks.get(name):
                 del self._forwarders[name]
@@ -141,6 +152,7 @@ class RunningStation:
             "meter": self.config.meters,
             "line": self.config.lines,
             "uplink": self.config.uplinks,
+            "intake": self.config.intakes,
             "thread": (),  # a new process has new threads
         }
         for fault in self._store.faults.open():
@@ -148,12 +160,19 @@ class RunningStation:
             if kind in known and name not in known[kind]:
                 self.faults.cleared(FaultCode(fault.code), fault.place)
 
+    def _keep_books(self) -> None:
+        """Accounts for the water of the intakes as they are configured now, and says so in the ledger."""
+        now_ms = self._clock.boot_ms() + self._clock.offset_ms
+        enter_configuration(self._store, self.config, at_ms=now_ms if self._clock.synced else None)
+        open_books(self._store, self.config)
+
     def watch(self) -> bool:
         """Once a second: follows the clock, restarts what failed; true while everything beats."""
         if self._clock.refresh():
             if self._clock.synced:
                 self._log.info("clock.stepped", offset_ms=self._clock.offset_ms, source=self._clock.source)
             self._date(step=True)
+        self._heads.watch()
         return self._supervisor.watch()
 
     def _date(self, *, step: bool = False) -> None:
@@ -225,23 +244,37 @@ class RunningStation:
             settings=settings,
         )
 
+    def _make_heads(self, config: Config) -> Heads:
+        return Heads(
+            self._path,
+            chain=self._store,
+            station=config.station.id,
+            zone=ZoneInfo(config.station.timezone),
+            clock=self._clock,
+            faults=self.faults,
+            log=self._log,
+        )
+
     def _reader(self) -> Reader:
         return Reader(self._path, on_damage=self._store.suspect)
 
     # --- what the control socket is asked
 
     def _status(self, _: dict[str, Any]) -> dict[str, Any]:
-        reader = self._reader()
+        book = BookReader(self._path, on_damage=self._store.suspect)
+        reader, config = book.rounds, self.config
         try:
             committed = reader.committed()
-            newest = _newest(reader.rounds(max(1, committed - _RECENT_ROUNDS), committed, limit=_RECENT_ROUNDS + 1))
+            recent = reader.rounds(max(1, committed - _RECENT_ROUNDS), committed, limit=_RECENT_ROUNDS + 1)
+            newest = {each.layout.meter: each for each in recent}
+            intakes = standings(config.intakes, self._store.accounts(), recent, book, clock=self._clock)
             faults = [
                 {"code": row.code, "place": row.place, "count": row.count, "evidence": row.evidence,
                  "began": None if row.began_at_ms is None else _iso(row.began_at_ms)}
                 for row in reader.faults(open_only=True)
             ]  # fmt: skip
         finally:
-            reader.close()
+            book.close()
         meters = {name: told for poller in list(self._pollers.values()) for name, told in poller.meters().items()}
         from importlib.metadata import version  # noqa: PLC0415 - 2 MB that only a status needs
 
@@ -256,6 +289,7 @@ class RunningStation:
             "dial_ins": self._dial_ins.snapshot(),
             "lines": {name: poller.snapshot() for name, poller in list(self._pollers.items())},
             "meters": {name: {**_told(newest.get(name)), **told} for name, told in meters.items()},
+            "intakes": intakes,
             "uplinks": {name: forwarder.snapshot() for name, forwarder in list(self._forwarders.items())},
             "store": self._store.snapshot(),
             "faults": faults,
@@ -328,10 +362,6 @@ def _line_of(config: Config, name: str) -> tuple[object, ...]:
     meters = [meter for meter in config.meters.values() if meter.line == name]
     profiles = [config.profiles[meter.profile].version for meter in meters]
     return (config.lines.get(name), meters, profiles)
-
-
-def _newest(rounds: list[StoredRound]) -> dict[str, StoredRound]:
-    return {found.layout.meter: found for found in rounds}
 
 
 def _told(found: StoredRound | None) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import json
 import sqlite3
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,12 @@ def _lines(told: Mapping[str, Any], site: Site, out: Messages) -> list[str]:
             "meters", [_meter_row(name, meter, site, out) for name, meter in told["meters"].items()], out, right=(3,)
         ),
         *_section(
+            "intakes",
+            [_intake_row(name, intake, site, out) for name, intake in told["intakes"].items()],
+            out,
+            right=(2, 3, 4),
+        ),
+        *_section(
             "uplinks",
             [_uplink_row(name, uplink, site, out) for name, uplink in told["uplinks"].items()],
             out,
@@ -127,6 +134,27 @@ def _values_text(meter: Mapping[str, Any], out: Messages) -> str:
         else:
             shown.append(f"{value} {QUANTITIES[name].unit}".rstrip())
     return " · ".join(dict.fromkeys(shown))
+
+
+def _intake_row(name: str, intake: Mapping[str, Any], site: Site, out: Messages) -> list[object]:
+    """State, flow, today's volume, total; in place of a missing flow its reason."""
+    state = out.text(f"intake.state.{intake['state']}", rounds=intake["backlog_rounds"])
+    flow, total = (_figure(intake, quantity, out) for quantity in ("flow_rate", "volume_withdrawn"))
+    today = "-" if intake["today_m3"] is None else f"{_short(intake['today_m3'])} m3"
+    rules = " ".join(dict.fromkeys(each["rule"] for each in intake["findings"]))
+    return [name, state, flow, today, total, site.local(intake["at"])[5:], rules]
+
+
+def _figure(intake: Mapping[str, Any], quantity: str, out: Messages) -> str:
+    value = intake["values"].get(quantity)
+    if value is None:
+        return out.reason(intake["quality"].get(quantity, ["-"])[0]) if intake["at"] else "-"
+    return f"{_short(value)} {QUANTITIES[quantity].unit}"
+
+
+def _short(text: str) -> str:
+    """Decimal text to litres: what is stored has more places than a line has room for."""
+    return f"{Decimal(text):.3f}"
 
 
 def _uplink_row(name: str, uplink: Mapping[str, Any], site: Site, out: Messages) -> list[object]:

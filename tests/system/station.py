@@ -46,6 +46,7 @@ class Site:
     far_lines: dict[str, dict[str, Any]] = field(default_factory=dict)
     meters: dict[str, dict[str, Any]] = field(default_factory=dict)
     far_meters: dict[str, dict[str, Any]] = field(default_factory=dict)
+    intakes: dict[str, dict[str, Any]] = field(default_factory=dict)
     uplinks: dict[str, dict[str, Any]] = field(default_factory=dict)
     store_settings: dict[str, Any] = field(default_factory=dict)
     registers: dict[str, dict[str, int]] = field(default_factory=dict)
@@ -116,6 +117,7 @@ class Site:
             "clock": {"trust": self.trust},
             "lines": self.lines,
             "meters": self.meters,
+            **({"intakes": self.intakes} if self.intakes else {}),
             "uplinks": self.uplinks,
         }
         self._write(self.config, document)
