@@ -110,10 +110,10 @@ def certificate_of(data: Plain) -> Certificate | None:
 
 def _certificate(data: Plain, today: date) -> Iterator[Remark]:
     certificate = certificate_of(data)
-    state = state_of(certificate, today, installed=_day(at(data, "metering.installed.date")))
+    number, last = ("", None) if certificate is None else (certificate.number, certificate.valid_until)
+    state = state_of(last, today, installed=_day(at(data, "metering.installed.date")))
     if state is CertificateState.VALID:
         return
-    number, last = ("", None) if certificate is None else (certificate.number, certificate.valid_until)
     arguments = {"state": str(state), "number": number, "until": "" if last is None else last.isoformat()}
     code = f"certificate-{state.lower().replace('_', '-')}"
     yield Remark(code, arguments, is_wrong=state is not CertificateState.DUE_SOON)

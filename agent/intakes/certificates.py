@@ -47,17 +47,27 @@ def completed(certificate: Certificate | None, years: int) -> Certificate | None
     return replace(certificate, valid_until=_years_after(certificate.issued, years) - timedelta(days=1))
 
 
-def state_of(certificate: Certificate | None, day: date, *, installed: date | None = None) -> CertificateState:
-    """What is to be said on a local day. A meter `installed` long ago (None: not known) needs one."""
-    last = None if certificate is None else certificate.valid_until
+def state_of(
+    last: date | None,
+    day: date,
+    *,
+    installed: date | None = None,
+    soon_days: int = DUE_SOON_DAYS,
+    long_days: int = OVERDUE_LONG_DAYS,
+) -> CertificateState:
+    """What is to be said on a local day of a certificate whose last valid day is `last`; None: there is no such day.
+
+    A meter `installed` long ago (None: not known) needs one.
+    """
     if last is None:
-        is_new = installed is not None and day <= installed + timedelta(days=COMMISSIONING_DAYS)
-        return CertificateState.UNKNOWN if is_new or installed is None else CertificateState.OVERDUE
-    if day > last + timedelta(days=OVERDUE_LONG_DAYS):
+        is_new = installed is None or (day - installed).days <= COMMISSIONING_DAYS
+        return CertificateState.UNKNOWN if is_new else CertificateState.OVERDUE
+    over = (day - last).days
+    if over > long_days:
         return CertificateState.OVERDUE_LONG
-    if day > last:
+    if over > 0:
         return CertificateState.OVERDUE
-    return CertificateState.DUE_SOON if day > last - timedelta(days=DUE_SOON_DAYS) else CertificateState.VALID
+    return CertificateState.DUE_SOON if -over < soon_days else CertificateState.VALID
 
 
 def _years_after(day: date, years: int) -> date:

@@ -20,7 +20,6 @@ from agent.rules.site import RuleSite, told
 LICENCE_NOTICE_DAYS = 90  # M7, R19
 NOTICE_BELOW_PCT = Decimal(10)  # M7, R17: 80 % notice, 90 % warning
 _TRAILING_DAYS = 30  # M7, R17
-_FORECAST_DAYS = 7  # ours: a mean over fewer days forecasts nothing
 _REPEATS_PCT = Decimal(1)  # M7, R5: duplicates > 1 %; off-grid times likewise
 _OFF_GRID_MS = 300_000  # M7, R5
 _MONTHS = 12
@@ -263,7 +262,7 @@ class Duty:
         assert limits.suspect is not None
         assert limits.fail is not None
         today = self._site.day(standing.at_ms)
-        mean, days_left = self._mean(), self._days_left(today, period[1])
+        mean, days_left = self._mean(limits.min_samples), self._days_left(today, period[1])
         used = standing.volume_m3 - base
         levels = (limits.suspect - NOTICE_BELOW_PCT, limits.suspect, limits.fail)
         said = prewarning(
@@ -285,11 +284,11 @@ class Duty:
         }
         return Verdict(rule, place, "volume_withdrawn", standing.at_ms, found, holds=True, evidence=evidence)
 
-    def _mean(self) -> Decimal | None:
-        """The mean of the last 30 days, m³ a day; None before there are seven."""
+    def _mean(self, least_days: int) -> Decimal | None:
+        """The mean of the last 30 days, m³ a day; None before there are `least_days`."""
         midnights = self._memory.midnights
         days = len(midnights) - 1
-        if days < _FORECAST_DAYS:
+        if days < least_days:
             return None
         ms = midnights[-1].at_ms - midnights[0].at_ms
         return (midnights[-1].volume_m3 - midnights[0].volume_m3) * 86_400_000 / Decimal(ms)
