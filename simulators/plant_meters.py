@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from random import Random
+from typing import Protocol
 
 from simulators.plant_long import MICRO, Moment
 
@@ -151,3 +152,24 @@ class HeadSensors:
         if self._frequency_hz is not None:
             values["frequency"] = Decimal(round(seen.speed * self._frequency_hz * 100)).scaleb(-2)
         return values
+
+
+class Instrument(Protocol):
+    """What a meter shows of the plant; it may remember, so each simulation has its own."""
+
+    times_ms: tuple[int, ...]
+
+    def read(self, moment: Moment, chance: Random) -> Mapping[str, Decimal]:
+        """Its values by quantity."""
+
+
+class Together:
+    """Several instruments that are read as one meter."""
+
+    def __init__(self, *parts: Instrument) -> None:
+        self._parts = parts
+        self.times_ms = tuple(at_ms for part in parts for at_ms in part.times_ms)
+
+    def read(self, moment: Moment, chance: Random) -> Mapping[str, Decimal]:
+        """All their values."""
+        return {name: value for part in self._parts for name, value in part.read(moment, chance).items()}

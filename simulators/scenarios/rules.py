@@ -84,7 +84,7 @@ def _rate(name: str, seed: int) -> Scenario:
     turns = [
         part
         for day in range(4)
-        for part in (Turn(_at(day, 8), _at(day, 12), opening=0.15), Turn(_at(day, 12), _at(day, 16), opening=1.0))
+        for part in (Turn(_at(day, 8), _at(day, 12), opening=0.18), Turn(_at(day, 12), _at(day, 16), opening=1.0))
     ]
     scenario = days(site.metered(name, seed), 4, *turns, runs=False)
     settings = replace(scenario.settings, periods_ms={"main-flow": MINUTE_MS})

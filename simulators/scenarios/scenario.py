@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from random import Random
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from agent.intakes.outcome import Declared, Heard
 from agent.intakes.settings import IntakeSettings
-from simulators.plant_long import MICRO, LongPlant, Moment
-
-
-class Instrument(Protocol):
-    """What a meter shows of the plant; it may remember, so each run of a scenario has its own."""
-
-    times_ms: tuple[int, ...]
-
-    def read(self, moment: Moment, chance: Random) -> Mapping[str, Decimal]:
-        """Its values by quantity."""
+from simulators.plant_long import MICRO, LongPlant
+from simulators.plant_meters import Instrument
 
 
 class Fixture(NamedTuple):
