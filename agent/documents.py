@@ -21,6 +21,7 @@ from agent.library_page import library_page
 from agent.messages import LANGUAGES, Messages, fault_page
 from agent.profile_form import FactorForm, FlagForm, ItemForm, MarkForm, PartForm, ProfileForm
 from agent.profiles import Library
+from agent.rules.page import rules_page
 from agent.uplinks.registry import settings_models
 from drivers.contract import SpecError
 from drivers.registry import DRIVERS
@@ -71,6 +72,7 @@ def documents() -> Mapping[str, str]:
         found[f"docs/reference/archive.{lang}.md"] = archive_page
         found[f"docs/reference/profile.{lang}.md"] = profile_page
         found[f"docs/reference/meters.{lang}.md"] = library_page(profiles, messages)
+        found[f"docs/reference/rules.{lang}.md"] = rules_page(messages)
         found[f"docs/faults.{lang}.md"] = fault_page(messages)
     return found
 
