@@ -149,7 +149,7 @@ class RunningStation:
     def _forget_faults(self) -> None:
         """Ends the faults of places that are configured no longer: nobody else would."""
         known = {
-            "meter": self.config.meters,
+            "meter": {*self.config.meters, *self.config.manual},
             "line": self.config.lines,
             "uplink": self.config.uplinks,
             "intake": self.config.intakes,

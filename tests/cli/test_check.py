@@ -130,3 +130,32 @@ def test_the_schema_for_editors_accepts_the_example_and_refuses_a_wrong_key(caps
         {**example, "uplinks": {"cloud": {"type": "mqtt"}}},
     ):
         assert list(validator.iter_errors(wrong))
+
+
+def test_a_plan_above_its_permit_and_an_energy_meter_read_too_rarely_are_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "agent.yaml"
+    file.write_text(
+        """\
+station: {id: well-3}
+lines: {bus: {port: /dev/none}}
+meters:
+  kwh: {line: bus, profile: eastron-sdm630, address: "2", poll: 10m}
+intakes:
+  w:
+    code: "1"
+    permit: {number: n, annual_m3: 100, plan_m3: [30, 30, 30, 11]}
+    water: {electricity: kwh, coefficient: W7, rated_kw: 15}
+""",
+        encoding="utf-8",
+    )
+    assert main(["check", str(file), "--json"]) == 0
+    advice = json.loads(capsys.readouterr().out)["advice"]
+    assert [(each["code"], each["arguments"]) for each in advice] == [
+        ("plan-over-permit", {"intake": "w", "plan": "101", "limit": "100"}),
+        ("rare-energy", {"intake": "w", "meter": "kwh"}),
+    ]
+    for lang in ("zh", "en"):
+        assert main(["check", str(file), "--lang", lang]) == 0
+        assert "101 m³" in capsys.readouterr().err
