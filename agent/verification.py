@@ -189,8 +189,7 @@ class _Verifying:
         verdict.first = verdict.first or (seal.first if seal.size else 0)
         verdict.last, verdict.hash = seal.last, seal.hash
         verdict.stored += checked.stored
-        self._look_between(before, seal)
-        if self._waived.get(seal.id) == checked.found:
+        if seal.id in self._waived and (self._waived[seal.id] == checked.found or self._is_thinned(before, seal)):
             return
         for row in checked.rows:
             self._tell(seal, row)
@@ -198,13 +197,12 @@ class _Verifying:
             self._broken(Break("SEAL", "seal", seal.id, seal.id, seal.hash, checked.found))
         self._look_at_gaps(checked)
 
-    def _look_between(self, before: Seal, seal: Seal) -> None:
-        """Numbers that no seal covers must not be there."""
-        first = before.last + 1
-        if seal.first > first:
-            query = "SELECT number FROM round WHERE number >= ? AND number < ? LIMIT 1"
-            for (number,) in self._connection.execute(query, (first, seal.first)):
-                self._broken(self._round("ADDED", number, seal.id))
+    def _is_thinned(self, before: Seal, seal: Seal) -> bool:
+        """Whether retention took rounds whose own seal a salvage had lost: the next seal proves them no longer."""
+        gone = self._deleted
+        for first, end in self._lost:
+            gone = cursors.without(gone, first, end or first)
+        return any(first < seal.first and (end or first) > before.last for first, end in gone)
 
     def _look_at_gaps(self, checked: Checked) -> None:
         """Rounds that are gone must have been deleted by retention, or not been exported."""
@@ -228,7 +226,7 @@ class _Verifying:
 
     def _tell(self, seal: Seal, row: Row) -> None:
         if row.table == "round":
-            code = "CHANGED" if row.found else "MISSING"
+            code = "MISSING" if not row.found else "CHANGED" if row.expected else "ADDED"
             found = self._round(code, row.key, seal.id)
             self._broken(found._replace(expected=row.expected, found=row.found))
             return

@@ -41,6 +41,7 @@ VERBS = (
     "enter",
     "report",
     "explain",
+    "verify",
     "clock",
     "selftest",
     "help",

@@ -32,6 +32,7 @@ from agent.store.seals import (
 UNKNOWN = bytes(DIGEST_BYTES)
 """Stands in a proof for a round that was lost before the proof was made."""
 
+_MOST_STRAYS = 100  # of rounds that no seal covers, those that are named
 _ROUNDS = SELECT_ROUNDS + " WHERE number BETWEEN ? AND ? ORDER BY number"
 _COUNT = "SELECT count(*) FROM round WHERE number BETWEEN ? AND ?"
 _ABOVE = SELECT_SEALS + " WHERE first > ? AND last >= first ORDER BY id LIMIT 1"
@@ -142,24 +143,32 @@ def waivers(connection: sqlite3.Connection, beat: Callable[[], None]) -> dict[st
 def _checked(connection: sqlite3.Connection, before: Seal, seal: Seal) -> Checked:
     if not 0 <= seal.size <= MOST_ROUNDS:  # no seal of ours
         return Checked(seal, before, "", 0, 0, (Row("seal", seal.id, seal.hash, ""),))
-    digests: list[bytes] = [UNKNOWN] * seal.size
-    stored = 0
+    wrong: list[Row] = []
+    over, stored = sha256(), 0
+    for row in connection.execute(_ROUNDS, (before.last + 1, seal.first - 1)):  # after the loss of a seal, or added
+        over.update(found := _digest_of_round(row))
+        stored += 1
+        if len(wrong) < _MOST_STRAYS:
+            wrong.append(Row("round", row[0], "", found.hex()))
+    digests = [UNKNOWN] * seal.size
     for row in connection.execute(_ROUNDS, (seal.first, seal.last)):
         digests[row[0] - seal.first] = _digest_of_round(row)
         stored += 1
     known = _proof(connection, seal)
     is_gone = not stored and known is None
-    wrong: list[Row] = []
+    there = seal.size - digests.count(UNKNOWN)
     if known is not None:
-        digests, wrong = _filled(seal, digests, _pieces(known, DIGEST_BYTES))
-    rounds = seal.rounds if is_gone else sha256(b"".join(each for each in digests if each != UNKNOWN)).hexdigest()
+        digests, contradicting = _filled(seal, digests, _pieces(known, DIGEST_BYTES))
+        wrong += contradicting
+    over.update(b"".join(each for each in digests if each != UNKNOWN))
+    rounds = seal.rounds if is_gone else over.hexdigest()
     rows = [(table, int(row[0]), digest(table, row)) for table, row in rows_since(connection, before, seal)]
-    found = hash_of(before, seal, rounds, (each for _, _, each in rows))
+    hash_found = hash_of(before, seal, rounds, (each for _, _, each in rows))
     wrong += _marked(seal, [] if is_gone else digests, rows)
-    if rounds != seal.rounds or (found != seal.hash and not wrong):
-        wrong.append(Row("seal", seal.id, seal.hash, found))
-    deleted = seal.size if is_gone else seal.size - stored - digests.count(UNKNOWN)
-    return Checked(seal, before, found, stored, deleted, tuple(wrong))
+    if rounds != seal.rounds or (hash_found != seal.hash and not wrong):
+        wrong.append(Row("seal", seal.id, seal.hash, hash_found))
+    deleted = seal.size if is_gone else seal.size - there - digests.count(UNKNOWN)
+    return Checked(seal, before, hash_found, stored, deleted, tuple(wrong))
 
 
 def _digest_of_round(row: Sequence[Any]) -> bytes:

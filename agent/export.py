@@ -1,0 +1,288 @@
+"""A package for auditors: rounds of a period with everything that gives them meaning, and the whole chain.
+
+    export(store, from_ms, to_ms, out, key=None) -> Summary     writes the package (moments in UTC ms; None: no bound)
+    unpacked(package) -> contextmanager of Unpacked             a database made of it, for `agent.verification.verify`
+
+Strategy: a ZIP of one JSON Lines file per table, its columns as they are in the database, and a manifest with the
+SHA-256 of each member, signed by the gateway's key. All seals are in it and all small tables, so that every link is
+provable; of rounds those of the seals that touch the period, of other rounds the digest in their seal. Rows stream
+through, times inside the ZIP are fixed: the same content gives the same bytes. To be verified a package becomes a
+database again, in a temporary file.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import tempfile
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from hashlib import sha256
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+from agent.model import INTAKE, MANUAL
+from agent.signing import fingerprint, is_signed_by, sign, signed_text
+from agent.store import cursors
+from agent.store.database import connect, connect_read_only
+from agent.store.dates import Boot, Dates, Era
+
+FORM = 1
+MANIFEST = "manifest.json"
+_CHOICES = {  # with the bounds in numbers and in moments
+    "epoch": "SELECT * FROM epoch ORDER BY first",
+    "boot": "SELECT * FROM boot ORDER BY id",
+    "era": "SELECT * FROM era ORDER BY id",
+    "layout": "SELECT * FROM layout ORDER BY id",
+    "ledger": "SELECT * FROM ledger ORDER BY id",
+    "confirmation": "SELECT * FROM confirmation ORDER BY id",
+    "seal": "SELECT id, first, last, boot, era, layout, ledger, rounds, note, hash, CASE"
+    " WHEN (last < :first OR first > :last) AND EXISTS (SELECT 1 FROM round WHERE number BETWEEN first AND last)"
+    " THEN substr(marks, 1 + 4 * (last - first + 1)) ELSE marks END AS marks FROM seal ORDER BY id",
+    "proof": "SELECT * FROM proof WHERE seal IN (SELECT id FROM seal WHERE last >= :first AND first <= :last)"
+    " ORDER BY seal",
+    "keep": "SELECT * FROM keep WHERE last >= :first AND first <= :last ORDER BY first, last, reason",
+    "closing": "SELECT * FROM closing WHERE at_ms BETWEEN :from_ms AND :to_ms ORDER BY intake, at_ms, revision",
+    "event": "SELECT * FROM event WHERE began_ms <= :to_ms AND ifnull(ended_ms, :from_ms) >= :from_ms ORDER BY id",
+    "round": "SELECT * FROM round WHERE number BETWEEN :first AND :last ORDER BY number",
+}
+TABLES = tuple(_CHOICES)
+"""The members are `TABLE.jsonl`, in this order. Blobs are hex. Closings and events follow from the others."""
+
+_EARLIEST = (1980, 1, 1, 0, 0, 0)  # a ZIP knows no time before
+_MODE = 0o644 << 16
+_BEHIND = 2000  # rounds that may follow one and be older than it
+_FARTHEST = 1 << 62
+_MEASURED = (
+    "SELECT number, boot_ms FROM round WHERE number >= ? AND number < ?"
+    " AND layout IN (SELECT id FROM layout WHERE protocol NOT IN (?, ?)) ORDER BY number LIMIT 1"
+)
+_MOST_BYTES = 32 << 20  # of a line, and of the manifest
+
+
+class NotAPackageError(Exception):
+    """The file is no package of ours; `detail` says what is wrong, `member` where."""
+
+    def __init__(self, member: str, detail: str) -> None:
+        super().__init__(f"{member}: {detail}")
+        self.member = member
+        self.detail = detail
+
+
+class Summary(NamedTuple):
+    """What went into a package: rounds, the numbers they lie between, seals, bytes, the signing key's fingerprint."""
+
+    rounds: int
+    first: int
+    last: int
+    seals: int
+    bytes: int
+    key: str
+
+
+class Wrong(NamedTuple):
+    """A member that is not the one its manifest names; SHA-256 in hex."""
+
+    member: str
+    expected: str
+    found: str
+
+
+class Unpacked(NamedTuple):
+    """A package as a database: where it is, which numbers it holds, what its manifest says, what contradicts that."""
+
+    database: Path
+    exported: tuple[int, int]
+    manifest: Mapping[str, Any]
+    wrong: tuple[Wrong, ...]
+
+
+def export(store: Path, from_ms: int | None, to_ms: int | None, out: Path, key: Path | None = None) -> Summary:
+    """Writes the package of the rounds stored from `from_ms` to before `to_ms`, signed with the key file `key`.
+
+    Reads a snapshot: the agent may run. A kill leaves `out` as it was. Raises FileNotFoundError, sqlite3.Error,
+    OSError, KeyUnusableError.
+    """
+    part = out.with_name(out.name + ".part")
+    try:
+        with closing(connect_read_only(store)) as connection:
+            connection.execute("BEGIN")
+            first, last = _numbers(connection, from_ms, to_ms)
+            with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as package:
+                bounds = {"first": first, "last": last, "from_ms": from_ms or 0, "to_ms": to_ms or _FARTHEST}
+                members = {f"{table}.jsonl": _write(package, connection, table, bounds) for table in TABLES}
+                manifest = _manifest(connection, from_ms, to_ms, first, last)
+                manifest["members"] = members
+                fingerprint_ = _sign(manifest, key)
+                _entry(package, MANIFEST, json.dumps(manifest, ensure_ascii=False, sort_keys=True, indent=1).encode())
+        part.replace(out)
+    finally:
+        part.unlink(missing_ok=True)
+    rounds, seals = members["round.jsonl"]["lines"], members["seal.jsonl"]["lines"]
+    return Summary(rounds, first, last, seals, out.stat().st_size, fingerprint_)
+
+
+def _numbers(connection: sqlite3.Connection, from_ms: int | None, to_ms: int | None) -> tuple[int, int]:
+    """The first and last number of the seals that touch the period; last < first when none does."""
+    boots = map(Boot._make, connection.execute("SELECT first, boot_id FROM boot ORDER BY id"))
+    eras = map(Era._make, connection.execute("SELECT first, boot_id, offset_ms, source FROM era ORDER BY id"))
+    (top,) = connection.execute("SELECT ifnull(max(last), 0) FROM seal").fetchone()
+    found = []
+    for first, following, offset_ms in Dates(boots, eras).spells_from(0):
+        end = min(following or _FARTHEST, top + 1)
+        if offset_ms is not None and end > first:
+            low = first if from_ms is None else _first_at(connection, first, end, from_ms - offset_ms) - _BEHIND
+            high = end if to_ms is None else _first_at(connection, first, end, to_ms - offset_ms) + _BEHIND
+            if low < high and (from_ms is None or low < end):
+                found.append((max(first, low), min(end, high) - 1))
+    if from_ms is None and to_ms is None:
+        found = [(1, top)]
+    if not found:
+        return 1, 0
+    low, high = min(first for first, _ in found), max(last for _, last in found)
+    query = (
+        "SELECT ifnull(min(first), 1), ifnull(max(last), 0) FROM seal WHERE last >= ? AND first <= ? AND last >= first"
+    )
+    first, last = connection.execute(query, (low, high)).fetchone()
+    return int(first), int(last)
+
+
+def _first_at(connection: sqlite3.Connection, first: int, end: int, boot_ms: int) -> int:
+    """The first number of first…end whose round was measured at or after `boot_ms`; `end` when none was."""
+    low, high = first, end
+    while low < high:
+        middle = (low + high) // 2
+        row = connection.execute(_MEASURED, (middle, high, INTAKE, MANUAL)).fetchone()
+        if row is None or row[1] >= boot_ms:
+            high = middle
+        else:
+            low = row[0] + 1
+    return low
+
+
+def _manifest(
+    connection: sqlite3.Connection, from_ms: int | None, to_ms: int | None, first: int, last: int
+) -> dict[str, Any]:
+    row = connection.execute("SELECT value FROM meta WHERE name = 'deleted'").fetchone()
+    (schema,) = connection.execute("PRAGMA user_version").fetchone()
+    return {
+        "form": FORM, "schema": schema, "from_ms": from_ms, "to_ms": to_ms, "first": first, "last": last,
+        "deleted": json.loads(row[0]) if row else [],
+    }  # fmt: skip
+
+
+def _sign(manifest: dict[str, Any], key: Path | None) -> str:
+    if key is None:
+        return ""
+    public = sign(key, b"").public
+    manifest["key"], manifest["public"] = fingerprint(public), public.hex()
+    manifest["signature"] = sign(key, signed_text(manifest)).signature.hex()
+    return fingerprint(public)
+
+
+def _write(
+    package: zipfile.ZipFile, connection: sqlite3.Connection, table: str, bounds: Mapping[str, int]
+) -> dict[str, Any]:
+    """One member, line by line; its SHA-256 and how many lines it has."""
+    summed, lines = sha256(), 0
+    found = connection.execute(_CHOICES[table], bounds)
+    columns = [column[0] for column in found.description]
+    with package.open(_info(f"{table}.jsonl"), "w", force_zip64=True) as member:
+        for row in found:
+            told = dict(zip(columns, row, strict=True))
+            line = (json.dumps(told, ensure_ascii=False, separators=(",", ":"), default=bytes.hex) + "\n").encode()
+            summed.update(line)
+            member.write(line)
+            lines += 1
+    return {"sha256": summed.hexdigest(), "lines": lines}
+
+
+def _info(name: str) -> zipfile.ZipInfo:
+    info = zipfile.ZipInfo(name, _EARLIEST)
+    info.compress_type = zipfile.ZIP_DEFLATED
+    info.create_system, info.external_attr = 3, _MODE
+    return info
+
+
+def _entry(package: zipfile.ZipFile, name: str, data: bytes) -> None:
+    with package.open(_info(name), "w") as member:
+        member.write(data)
+
+
+@contextmanager
+def unpacked(package: Path) -> Iterator[Unpacked]:
+    """The package as a database, for as long as the context lasts; takes three times its size beside the system's
+    temporary files. Raises NotAPackageError, OSError.
+    """
+    try:
+        with tempfile.TemporaryDirectory(prefix="qushui-") as directory, zipfile.ZipFile(package) as archive:
+            yield _unpack(archive, Path(directory) / "package.db")
+    except zipfile.BadZipFile as error:
+        raise NotAPackageError(package.name, str(error)) from error
+
+
+def manifest_state(manifest: Mapping[str, Any], key: str | None) -> str:
+    """Of a package's signature: GOOD, NONE, HEAD_SIGNATURE, or HEAD_KEY where it is not by the key `key`."""
+    if "signature" not in manifest:
+        return "NONE" if key is None else "HEAD_KEY"
+    try:
+        public, signature = bytes.fromhex(manifest["public"]), bytes.fromhex(manifest["signature"])
+    except (ValueError, TypeError, KeyError):
+        return "HEAD_SIGNATURE"
+    if fingerprint(public) != manifest.get("key") or (key is not None and key not in {public.hex(), manifest["key"]}):
+        return "HEAD_KEY"
+    return "GOOD" if is_signed_by(public, signed_text(manifest), signature) else "HEAD_SIGNATURE"
+
+
+def _unpack(archive: zipfile.ZipFile, database: Path) -> Unpacked:
+    manifest = _read_manifest(archive)
+    with closing(connect(database)) as target:
+        target.execute("PRAGMA synchronous=OFF")
+        target.execute("BEGIN")
+        wrong = []
+        for table in TABLES:
+            name = f"{table}.jsonl"
+            try:
+                found = _fill(target, table, archive, name)
+            except (KeyError, ValueError, TypeError, AttributeError, OverflowError, sqlite3.Error, EOFError) as error:
+                raise NotAPackageError(name, str(error)) from error
+            expected = manifest["members"].get(name, {}).get("sha256", "")
+            if found != expected:
+                wrong.append(Wrong(name, str(expected), found))
+        target.execute("INSERT INTO meta VALUES ('deleted', ?)", (cursors.dumps(manifest["deleted"]),))
+        target.execute("COMMIT")
+    return Unpacked(database, (manifest["first"], manifest["last"]), manifest, tuple(wrong))
+
+
+def _read_manifest(archive: zipfile.ZipFile) -> dict[str, Any]:
+    try:
+        with archive.open(MANIFEST) as member:
+            manifest = json.loads(member.read(_MOST_BYTES))
+        shape = (manifest["form"], manifest["first"], manifest["last"], manifest["deleted"], manifest["members"])
+    except (KeyError, ValueError, TypeError) as error:
+        raise NotAPackageError(MANIFEST, str(error)) from error
+    match shape:
+        case (1, int(), int(), list(), dict()):
+            return dict(manifest)
+    raise NotAPackageError(MANIFEST, f"form {manifest['form']}")
+
+
+def _fill(target: sqlite3.Connection, table: str, archive: zipfile.ZipFile, name: str) -> str:
+    """Puts a member's lines into their table; gives the member's SHA-256."""
+    columns = target.execute(f"PRAGMA table_info({table})").fetchall()
+    blobs = {column[1] for column in columns if column[2] == "BLOB"}
+    names = [column[1] for column in columns]
+    insert = f"INSERT INTO {table} VALUES ({', '.join('?' * len(names))})"  # noqa: S608  # our own table names
+    summed = sha256()
+    with archive.open(name) as member:
+        for line in _lines(member):
+            summed.update(line)
+            told = json.loads(line)
+            target.execute(insert, [bytes.fromhex(told[each]) if each in blobs else told[each] for each in names])
+    return summed.hexdigest()
+
+
+def _lines(member: IO[bytes]) -> Iterator[bytes]:
+    while line := member.readline(_MOST_BYTES):
+        yield line
