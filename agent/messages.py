@@ -97,10 +97,15 @@ def fault_text(messages: Messages, code: str, place: str, evidence: Mapping[str,
     `messages.width` columns wherever a break is possible.
     """
     width = messages.width
-    arguments = {"name": place.partition("/")[2] or place, "place": place, **evidence}
+    arguments = {
+        "name": place.partition("/")[2] or place,
+        "place": place,
+        "line": messages.text("fault_page.line"),
+        **evidence,
+    }
     sections = {
         "evidence": evidence_lines(messages, evidence),
-        "likely": [f"{at}. {cause}" for at, cause in enumerate(messages.texts(f"fault.{code}.likely", **arguments), 1)],
+        "likely": _numbered(messages.texts(_likely(messages, code, evidence), **arguments)),
         "try": messages.texts(f"fault.{code}.try", **arguments),
     }
     labels = {section: messages.text(f"fault.{section}") for section in sections}
@@ -115,15 +120,30 @@ def fault_text(messages: Messages, code: str, place: str, evidence: Mapping[str,
     return "\n".join(lines)
 
 
+def _likely(messages: Messages, code: str, evidence: Mapping[str, object]) -> str:
+    """The key of the causes, likeliest first: others where neighbours on the same line answer."""
+    key = f"fault.{code}.likely"
+    is_alone = str(evidence.get("answering", 0)) != "0" and messages.has(f"{key}_answering")
+    return f"{key}_answering" if is_alone else key
+
+
+def _numbered(causes: Sequence[str]) -> list[str]:
+    return [f"{at}. {cause}" for at, cause in enumerate(causes, 1)]
+
+
 def fault_page(messages: Messages) -> str:
     """The page of all faults, in Markdown."""
     lines = [f"# {messages.text('fault_page.title')}", "", messages.text("fault_page.intro"), ""]
     for code in FaultCode:
         key, name = f"fault.{code}", messages.text("fault_page.name")
-        causes = [f"{at}. {cause}" for at, cause in enumerate(messages.texts(f"{key}.likely"), 1)]
-        commands = [f"    {command}" for command in messages.texts(f"{key}.try", name=name)]
+        causes = _numbered(messages.texts(f"{key}.likely"))
+        alone = _numbered(messages.texts(f"{key}.likely_answering"))
+        line = messages.text("fault_page.line")
+        commands = [f"    {command}" for command in messages.texts(f"{key}.try", name=name, line=line)]
         lines += [f"## {code}", "", f"**{messages.text(f'{key}.title')}**", "", messages.text(f"{key}.what"), ""]
         lines += [f"*{messages.text('fault.likely')}*", "", *causes, ""]
+        if alone:
+            lines += [f"*{messages.text('fault_page.answering')}*", "", *alone, ""]
         lines += [f"*{messages.text('fault.try')}*", "", *commands, ""]
     return "\n".join(lines).rstrip() + "\n"
 

@@ -228,8 +228,14 @@ class Poller:
             self._unanswered = 0
         meter.is_unfinished = False
         self._log.debug("round.finished", meter=meter.name, duration_ms=round(1000 * cost_s), reasons=sweep.quality)
-        meter.report(sweep, self._faults)
+        meter.report(sweep, self._faults, around=self._around(meter))
         self._sink.append(meter.round_of(sweep, self._clock))
+
+    def _around(self, meter: PolledMeter) -> dict[str, object]:
+        """The line, and how many of the others on it answer: then the line itself is right."""
+        others = [each for each in self._meters.values() if each is not meter]
+        answering = sum(each.rounds > 0 and not each.breaker.failures for each in others)
+        return {"line": self.name, "answering": answering, "others": len(others)} if others else {"line": self.name}
 
     def _book_unanswered(self, choice: Choice, sweep: Sweep, cost_s: float) -> None:
         meter = choice.meter

@@ -19,6 +19,7 @@ from agent.confirmation import shown_number
 from agent.control import ControlError, DaemonAwayError
 from agent.form.problems import FormErrors
 from agent.messages import Messages, fault_text, problem_lines, refusal_text
+from agent.model import Reason
 from agent.quantities import QUANTITIES
 
 HELP_KEY = "cli.verb.read"
@@ -171,5 +172,9 @@ def _advice(result: Mapping[str, Any], out: Messages) -> Iterator[str]:
         if word and word not in seen:
             seen.add(word)
             evidence = {"line": result["line"], "address": result["address"]}
-            evidence |= {key: exchange[key] for key in ("sent_hex", "received_hex", "detail", "tries")}
+            evidence |= {key: exchange[key] for key in ("sent_hex", "received_hex", "tries")}
+            if word == Reason.NO_REPLY:
+                evidence["waited_s"] = f"{exchange['waited_ms'] / 1000:.3g}"
+            else:
+                evidence["detail"] = exchange["detail"]
             yield fault_text(out, f"METER-{word.replace('_', '-')}", f"meter/{result['meter']}", evidence)

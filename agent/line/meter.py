@@ -6,15 +6,17 @@ live unit codes, its breaker.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any
 
 from agent import decode
 from agent.clock import Clock, date_of
 from agent.entries import Entry
 from agent.faults import FaultCode, FaultSink
+from agent.line.asked import Asked
 from agent.line.line import Line, NoReplyError, Transaction
 from agent.line.patience import Breaker, Delay
 from agent.line.ports import WireSettings
@@ -47,22 +49,13 @@ _FAULTS = {
     Reason.REFUSED: FaultCode.METER_REFUSED,
     Reason.BUSY: FaultCode.METER_BUSY,
 }
+_NOTHING: Mapping[str, object] = MappingProxyType({})
 _OTHER_FAULTS = (
     FaultCode.METER_VALUE_MISSING,
     FaultCode.METER_TOTAL_COARSE,
     FaultCode.METER_SETTING_CHANGED,
     FaultCode.METER_READ_SPLIT,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """One request of a sweep and its end: the last transaction, the tries it took, the reason if it gave no values."""
-
-    ask: Ask
-    transaction: Transaction
-    tries: int
-    reason: Reason | None
 
 
 @dataclass(slots=True)
@@ -283,8 +276,8 @@ class PolledMeter:
                 raws.update(dict.fromkeys(asked.ask.items, asked.reason or Reason.NO_REPLY))
         return raws
 
-    def report(self, sweep: Sweep, faults: FaultSink) -> None:
-        """Raises what this sweep proves and clears what it disproves."""
+    def report(self, sweep: Sweep, faults: FaultSink, *, around: Mapping[str, object] = _NOTHING) -> None:
+        """Raises what this sweep proves and clears what it disproves; `around` is what silence should be seen with."""
         watched = self._has_codes or self._coarsening
         if sweep.is_clean and not (sweep.quality or self._raised or self._split or watched):
             return
@@ -292,7 +285,8 @@ class PolledMeter:
         found: dict[FaultCode, dict[str, object]] = {}
         for asked in sweep.done:
             if asked.reason is not None:
-                found.setdefault(_FAULTS[asked.reason], self._evidence(asked))
+                more = around if asked.reason is Reason.NO_REPLY else _NOTHING
+                found.setdefault(_FAULTS[asked.reason], {**self._evidence(asked), **more})
         self._report_codes(sweep, found)
         self._report_steps(sweep, found)
         words = {NoValue.NOT_A_NUMBER, NoValue.NOT_AVAILABLE, NoValue.NOT_BCD, Reason.UNKNOWN_CODE}
@@ -331,16 +325,7 @@ class PolledMeter:
                 found[FaultCode.METER_TOTAL_COARSE] = {**evidence, "unit": QUANTITIES[entry.quantity].unit}
 
     def _evidence(self, asked: Asked) -> dict[str, object]:
-        transaction = asked.transaction
-        return {
-            "address": self.address,
-            "baud": self.wire.baud,
-            "parity": self.wire.parity,
-            "sent_hex": asked.ask.begin(0).request.hex(" "),
-            "received_hex": transaction.received.hex(" "),
-            "detail": str(transaction.error or ""),
-            "tries": asked.tries,
-        }
+        return {"address": self.address, "baud": self.wire.baud, "parity": self.wire.parity, **asked.evidence()}
 
     def told(self, sweep: Sweep, clock: Clock) -> dict[str, Any]:
         """The sweep as `qushui read` shows it."""
@@ -348,17 +333,7 @@ class PolledMeter:
             "profile": self.profile,
             "address": self.address,
             "at": date_of(clock.boot_ms(sweep.at_s) + clock.offset_ms).isoformat(timespec="milliseconds"),
-            "exchanges": [
-                {
-                    "sent_hex": asked.ask.begin(0).request.hex(" "),
-                    "received_hex": asked.transaction.received.hex(" "),
-                    "error": asked.reason and asked.reason.value,
-                    "detail": str(asked.transaction.error or ""),
-                    "tries": asked.tries,
-                    "waited_ms": round(1000 * (asked.transaction.at_s - asked.transaction.asked_s), 1),
-                }
-                for asked in sweep.done
-            ],
+            "exchanges": [asked.told() for asked in sweep.done],
             "values": {e.quantity: _told(value) for e, value in zip(self.entries, sweep.values, strict=True)},
             "quality": {quantity: list(reasons) for quantity, reasons in sweep.quality.items()},
         }

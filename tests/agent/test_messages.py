@@ -97,10 +97,11 @@ def test_advice_uses_only_the_name_of_the_place(messages: Messages) -> None:
     for code in FaultCode:
         used = {
             name
-            for part in ("title", "what", "likely", "try")
+            for part in ("title", "what", "likely", "likely_answering", "try")
+            if messages.has(f"fault.{code}.{part}")
             for name in placeholders(raw_fault(messages, code, part))
         }
-        assert used <= {"name", "place"}, f"{code} cannot rely on its evidence: {used}"
+        assert used <= {"name", "place", "line"}, f"{code} cannot rely on its evidence: {used}"
 
 
 def raw_fault(messages: Messages, code: str, part: str) -> tuple[str, ...]:
@@ -144,6 +145,19 @@ def test_advice_fits_a_phone(lang: str, width: int) -> None:
         text = fault_text(Messages(lang, width=width), code, "meter/main-flow", {"detail": "no reply in 1 s"})
         too_wide = [line for line in text.splitlines() if page.width_of(line) > width and " " in line.strip()]
         assert [line for line in too_wide if len(line.split()) > 3] == []
+
+
+def test_where_neighbours_answer_the_line_itself_is_not_blamed_first(messages: Messages) -> None:
+    evidence = {"line": "rs485-1", "answering": 2, "others": 3, "waited_s": "0.5"}
+    alone = fault_text(messages, FaultCode.METER_NO_REPLY, "meter/pump", {**evidence, "answering": 0})
+    beside = fault_text(messages, FaultCode.METER_NO_REPLY, "meter/pump", evidence)
+    assert re.search(r"1\. A", alone)
+    assert not re.search(r"1\. A", beside)
+    for text in (alone, beside):
+        assert "qushui scan rs485-1" in text
+        assert "waited_s" not in text
+        assert "no reply in" not in text
+    assert "qushui scan" in fault_text(messages, FaultCode.METER_NO_REPLY, "meter/pump", {})
 
 
 def test_evidence_without_a_title_shows_its_key(messages: Messages) -> None:
