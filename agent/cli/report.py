@@ -8,6 +8,9 @@ import sqlite3
 import sys
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
+from datetime import datetime
+from importlib.metadata import version
 from pathlib import Path
 
 from agent import page
@@ -23,12 +26,13 @@ from agent.freezing import Freezing
 from agent.messages import Messages, problem_lines, refusal_text
 from agent.reporting import Frozen, Reporting, frozen_versions
 from agent.reports.freezing import Asked, Refused
-from agent.reports.package import FORMATS, package
+from agent.reports.package import FORMATS, File, package
 from agent.reports.report import Report
 from agent.reports.spans import Span, SpanKind, span_before, span_of
 from agent.reports.voucher import Sealing
 from agent.reports.wording import Wording, grouped, number, stated
 from agent.settings import Config
+from agent.signing import KeyUnusableError, key_place
 from agent.store.book_reader import BookReader
 from agent.uplinks.registry import settings_models
 from drivers.registry import DRIVERS
@@ -40,11 +44,13 @@ _EXAMPLES = {"quarter": "2026Q3", "monthly": "2026-09", "daily": "2026-09-30"}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The verb's arguments."""
-    parser.add_argument("action", choices=[*_KINDS], help="report.action")
+    parser.add_argument("action", choices=[*_KINDS, "acceptance", "export"], help="report.action")
     parser.add_argument("period", nargs="?", help="report.period")
     parser.add_argument("-c", "--config", type=Path, default=DEFAULT_CONFIG, metavar="FILE", help="cli.config_option")
     parser.add_argument("--intake", action="append", metavar="NAME", help="report.intake_option")
     parser.add_argument("--out", type=Path, metavar="DIR", help="report.out_option")
+    parser.add_argument("--since", metavar="TIME", help="report.since_option")
+    parser.add_argument("--until", metavar="TIME", help="report.until_option")
     parser.add_argument("--format", action="append", choices=FORMATS, help="report.format_option")
     parser.add_argument("--version", type=int, metavar="N", help="report.version_option")
     parser.add_argument("--draft", action="store_true", help="report.draft_option")
@@ -59,9 +65,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, out: Messages) -> int:
     """0; 1 where there is no database or it says no; 2 for wrong input."""
     site = site_of(arguments.config)
+    carry_out = {"acceptance": _acceptance, "export": _export}.get(arguments.action, _report)
     try:
         with closing(BookReader(site.store)) as book:
-            return _report(arguments, site, book, out)
+            return carry_out(arguments, site, book, out)
     except FormErrors as errors:
         print("\n".join(problem_lines(out, errors.problems)), file=sys.stderr)
         return 2
@@ -109,8 +116,6 @@ def _wrong_intakes(arguments: argparse.Namespace, config: Config, out: Messages)
 
 
 def _reporting(book: BookReader, config: Config, names: Sequence[str] | None) -> Reporting:
-    from importlib.metadata import version  # noqa: PLC0415 - costs more than all of this module
-
     intakes = [config.intakes[name] for name in names or config.intakes]
     return Reporting(book, station=config.station, intakes=intakes, software=version("qushui"))
 
@@ -153,6 +158,58 @@ def _freeze(
     return _give(result.report, sealing, arguments, out)
 
 
+def _acceptance(arguments: argparse.Namespace, site: Site, book: BookReader, out: Messages) -> int:
+    """The sheet to sign on site, with every meter read now."""
+    from agent.accepting import accepted  # noqa: PLC0415 - brings serial ports along, which no report needs
+    from agent.reports.acceptance import acceptance_sheet  # noqa: PLC0415
+
+    config = _config(arguments)
+    if (wrong := _wrong_intakes(arguments, config, out)) is not None and arguments.intake:
+        print(wrong, file=sys.stderr)
+        return 2
+    sheet = accepted(site, config, book, now_ms=_now(site)[0], software=version("qushui"))
+    if arguments.intake:
+        sheet = replace(sheet, intakes=tuple(config.intakes[name] for name in arguments.intake))
+    name = f"{config.station.id}-acceptance.{out.lang}.html"
+    return _write([File(name, acceptance_sheet(sheet, out).encode())], arguments.out or Path(), out)
+
+
+def _export(arguments: argparse.Namespace, site: Site, _: BookReader, out: Messages) -> int:
+    """Everything that the figures rest on as one file, for `qushui verify`."""
+    from agent.export import export  # noqa: PLC0415 - only here
+
+    try:
+        since_ms, until_ms = (_moment(text, site) for text in (arguments.since, arguments.until))
+    except ValueError as error:
+        print(out.text("report.no_time", value=error.args[0]), file=sys.stderr)
+        return 2
+    directory = arguments.out or Path()
+    path = directory / "qushui-export.zip"
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        done = export(site.store, since_ms, until_ms, path, key_place(site.store))
+    except KeyUnusableError as error:
+        print(out.text("report.key_unusable", detail=error), file=sys.stderr)
+        return 1
+    if arguments.json:
+        print(json.dumps({"file": str(path), **done._asdict()}, ensure_ascii=False))
+    else:
+        told = out.text("report.exported", path=path, **done._asdict())
+        print("\n".join(page.wrapped(told, out.width)))
+    return 0
+
+
+def _moment(text: str | None, site: Site) -> int | None:
+    """UTC ms of a local time or day. Raises ValueError with the text."""
+    if text is None:
+        return None
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ValueError(text) from error
+    return instant_ms(at if at.tzinfo is not None else at.replace(tzinfo=site.timezone))
+
+
 def _now(site: Site) -> tuple[int, bool]:
     """The station's time, UTC ms, and whether anybody vouches for it; the running agent knows best."""
     try:
@@ -188,19 +245,26 @@ def _give(
     """The report as files, as JSON, or as a table."""
     if arguments.out is not None:
         files = package(report, sealing, out, formats=arguments.format or FORMATS, is_old=is_old)
-        for file in files:
-            path = arguments.out / file.name
-            try:
-                arguments.out.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(file.content)
-            except OSError as error:
-                print(out.text("report.cannot_write", path=path, detail=error.strerror), file=sys.stderr)
-                return 1
-            print(out.text("report.written", path=path))
+        status = _write(files, arguments.out, out)
+        if status:
+            return status
     if arguments.json:
         print(json.dumps(report.plain, ensure_ascii=False, indent=1))
     elif arguments.out is None:
         print("\n".join(_lines(report, sealing, out)))
+    return 0
+
+
+def _write(files: Sequence[File], directory: Path, out: Messages) -> int:
+    for file in files:
+        path = directory / file.name
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(file.content)
+        except OSError as error:
+            print(out.text("report.cannot_write", path=path, detail=error.strerror), file=sys.stderr)
+            return 1
+        print(out.text("report.written", path=path), file=sys.stderr)
     return 0
 
 

@@ -42,7 +42,8 @@ td { border-bottom: .25pt solid #d5dbe1; }
 .plot text { font-size: 9px; fill: #444; font-family: inherit; }
 .plot .allowed { fill: #b3261e; }
 .legend { font-size: 8pt; color: #555; }
-.sign { display: grid; grid-template-columns: 1fr 1fr 1fr; gap: 8mm; margin-top: 3mm; break-inside: avoid; }
+.sign { display: grid; grid-template-columns: repeat(auto-fit, minmax(36mm, 1fr));
+  gap: 6mm; margin-top: 3mm; break-inside: avoid; }
 .sign div { display: flex; gap: 2mm; align-items: flex-end; }
 .sign i { flex: 1; border-bottom: .75pt solid #111; height: 8mm; }
 @media (max-width: 600px) { dl { grid-template-columns: 1fr; } article { margin: 0; padding: 4mm; } }

@@ -21,15 +21,12 @@ def certificates(settings: IntakeSettings, day: date) -> tuple[CertificateUse, .
     sources: list[tuple[str, Certificate | None]] = [(source.meter, source.certificate) for source in settings.water]
     if settings.is_converted and settings.energy is not None:
         sources.append((settings.energy.meter, settings.energy.certificate))
-    return tuple(
-        CertificateUse(
-            meter=meter,
-            number="" if certificate is None else certificate.number,
-            valid_until=_iso(None if certificate is None else certificate.valid_until),
-            state=state_of(certificate, day),
-        )
-        for meter, certificate in sources
-    )
+    found = []
+    for meter, certificate in sources:
+        last = None if certificate is None else certificate.valid_until
+        number = "" if certificate is None else certificate.number
+        found.append(CertificateUse(meter=meter, number=number, valid_until=_iso(last), state=state_of(last, day)))
+    return tuple(found)
 
 
 def coefficients_used(given: IntakeFacts, gain: Gain, day: date) -> tuple[CoefficientUse, ...]:

@@ -13,10 +13,11 @@ from typing import NamedTuple
 
 from agent.derive.exact import exact
 from agent.messages import place_text
+from agent.reports import html
+from agent.reports.html import Pairs
 from agent.reports.plot import bars
-from agent.reports.report import CoefficientUse, IntakeReport, PermitUse, Report, Status
+from agent.reports.report import CoefficientUse, IntakeReport, PermitUse, Report
 from agent.reports.spans import SpanKind
-from agent.reports.style import STYLE
 from agent.reports.tables import facts_text
 from agent.reports.wording import Wording, grouped, number, stated
 
@@ -37,16 +38,11 @@ class Sealing(NamedTuple):
 def voucher(report: Report, sealing: Sealing, words: Wording) -> str:
     """The page of all intakes of the report."""
     title = words.text("voucher.title", span=report.span.name)
-    pages = "".join(_page(intake, report, sealing, words) for intake in report.intakes)
-    return (
-        f'<!doctype html>\n<html lang="{words.text("voucher.html_lang")}"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)} {escape(report.station)}</title><style>{STYLE}</style></head>\n"
-        f"<body>{pages}</body></html>\n"
-    )
+    sheets = "".join(_sheet(intake, report, sealing, words) for intake in report.intakes)
+    return html.page(f"{title} {report.station}", sheets, lang=words.text("voucher.html_lang"))
 
 
-def _page(intake: IntakeReport, report: Report, sealing: Sealing, words: Wording) -> str:
+def _sheet(intake: IntakeReport, report: Report, sealing: Sealing, words: Wording) -> str:
     parts = [
         _head(intake, report, words),
         _result(intake, words),
@@ -58,22 +54,18 @@ def _page(intake: IntakeReport, report: Report, sealing: Sealing, words: Wording
         _plot(intake, report, words),
         _happened(intake, words),
         _section("evidence", _evidence(intake, report, sealing, words), words, is_small=True),
-        _sign_off(words),
+        html.sign_off(words.text(f"voucher.{name}") for name in ("filled", "checked", "date")),
     ]
     return f'<article class="{report.status}">' + "\n".join(filter(None, parts)) + "</article>\n"
 
 
 def _head(intake: IntakeReport, report: Report, words: Wording) -> str:
-    key = "frozen" if report.status is Status.FROZEN else report.status
-    status = words.text(f"voucher.status.{key}", version=report.version, at=words.minute(report.made_ms))
+    status = words.text(f"voucher.status.{report.status}", version=report.version, at=words.minute(report.made_ms))
     begin, end = words.minute(report.span.begin_ms), words.minute(report.span.end_ms)
     place = words.text("voucher.place", station=report.station_name or report.station, id=report.station)
     period = words.text("voucher.period", begin=begin, end=end, zone=report.timezone)
-    return (
-        f"<header><div><h1>{escape(words.text('voucher.title', span=report.span.name))}</h1>"
-        f"<p>{escape(place)} · {escape(intake.title or intake.name)}</p><p>{escape(period)}</p></div>"
-        f'<div class="stamp">{escape(status)}</div></header>'
-    )
+    lines = (f"{place} · {intake.title or intake.name}", period)
+    return html.head(words.text("voucher.title", span=report.span.name), lines, status)
 
 
 def _result(intake: IntakeReport, words: Wording) -> str:
@@ -94,36 +86,16 @@ def _result(intake: IntakeReport, words: Wording) -> str:
     return f'<section class="result"><p class="formula">{escape(formula)}</p><p>{told}</p></section>'
 
 
-Pairs = Iterable[tuple[str, str]]
-
-
 def _section(name: str, pairs: Pairs, words: Wording, *, is_small: bool = False) -> str:
-    """Names and values in two columns of pairs."""
-    items = "".join(f"<div><dt>{escape(words.text(f'voucher.{key}'))}</dt><dd>{escape(value or '—')}</dd></div>"
-                    for key, value in pairs)  # fmt: skip
-    look = ' class="small"' if is_small else ""
-    return f"<section{look}><h2>{escape(words.text(f'voucher.{name}'))}</h2><dl>{items}</dl></section>"
+    told = ((words.text(f"voucher.{key}"), value) for key, value in pairs)
+    return html.section(words.text(f"voucher.{name}"), told, is_small=is_small)
 
 
 def _grid(
-    name: str,
-    headers: Sequence[str],
-    rows: Iterable[Sequence[str]],
-    words: Wording,
-    *,
-    right: Collection[int] = (),
-    fixed: Collection[int] = (),
+    name: str, headers: Sequence[str], rows: Iterable[Sequence[str]], words: Wording, **looks: Collection[int]
 ) -> str:
-    """A table with its headline; columns in `right` are numbers, those in `fixed` never break."""
-
-    def line(cells: Sequence[str], tag: str) -> str:
-        looks = [' class="n"' if at in right else ' class="t"' if at in fixed else "" for at in range(len(cells))]
-        return "".join(f"<{tag}{look}>{escape(cell)}</{tag}>" for look, cell in zip(looks, cells, strict=True))
-
-    head = line([words.text(f"voucher.{header}") for header in headers], "th")
-    body = "".join(f"<tr>{line(row, 'td')}</tr>" for row in rows)
-    title = escape(words.text(f"voucher.{name}"))
-    return f"<section><h2>{title}</h2><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></section>"
+    told = [words.text(f"voucher.{header}") for header in headers]
+    return html.grid(words.text(f"voucher.{name}"), told, rows, **looks)
 
 
 def _identity(intake: IntakeReport, words: Wording) -> Pairs:
@@ -277,10 +249,3 @@ def _evidence(intake: IntakeReport, report: Report, sealing: Sealing, words: Wor
         yield "reason", words.text("voucher.reason_told", reason=report.reason, who=report.who)
     for photo in intake.photos:
         yield "photo", f"{photo.file} {photo.sha256[:_HASH_SHOWN]}… ({photo.about})"
-
-
-def _sign_off(words: Wording) -> str:
-    """The lines that people fill in."""
-    names = (words.text(f"voucher.{name}") for name in ("filled", "checked", "date"))
-    fields = "".join(f"<div>{escape(name)}<i></i></div>" for name in names)
-    return f'<footer class="sign">{fields}</footer>'

@@ -15,7 +15,7 @@ import pytest
 from agent.cli import report as verb
 from agent.cli.main import main
 from agent.reports.report import report_from
-from agent.signing import is_signed_by, sign, signed_text
+from agent.signing import fingerprint, is_signed_by, sign, signed_text
 from tests.bookkept import Books, ms
 
 AFTER = ms("2026-10-06T00:00")  # the five days for late data are over
@@ -218,3 +218,21 @@ def test_a_directory_that_cannot_be_written_is_named(books: Books, tmp_path: Pat
     (tmp_path / "file").write_text("")
     assert qushui(books, "quarter", "2026Q3", "--out", str(tmp_path / "file" / "x")) == 1
     assert "file" in capsys.readouterr().err
+
+
+def test_the_acceptance_sheet_names_meters_that_do_not_answer(books: Books, tmp_path: Path) -> None:
+    assert qushui(books, "acceptance", "--out", str(tmp_path), "--intake", "well-3") == 0
+    page = (tmp_path / "pumphouse-12-acceptance.en.html").read_text(encoding="utf-8")
+    assert "pump-kwh (bus)" in page
+    assert "4302810001" in page
+    assert "4302810002" not in page
+
+
+def test_an_export_can_be_verified_anywhere(books: Books, tmp_path: Path, capsys) -> None:
+    public = sign(books.path.with_name("qushui.db.key"), b"").public  # made and declared at the first start
+    books.declare("key", fingerprint(public), None, {"public": public.hex()})
+    assert qushui(books, "export", "--out", str(tmp_path), "--since", "2026-09-30", "--json") == 0
+    done = json.loads(capsys.readouterr().out)
+    assert done["last"] == 9216
+    assert main(["verify", done["file"], "--lang", "en"]) == 0
+    assert qushui(books, "export", "--out", str(tmp_path), "--since", "yesterday") == 2
