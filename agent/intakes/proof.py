@@ -8,8 +8,9 @@ A reading of a booked interval (times in UTC ms, volumes in m³, energies in kWh
 
 `from` and `to` are the ids of the rounds (or `ledger/N` of a declaration) at the interval's ends; `u` is k = 1;
 `coefficient` is `id@version`. `parts` stand there where several coefficients or pumps have a share of the interval.
-`rules` are those that found something. A closing has `before` and `after` {id, at_ms, total} and `method`, `hour`,
-`day`, `registers` instead. What has no value is left out.
+`rules` are those that found something. What has no value is left out. A closing has instead of an interval:
+`before` and `after` {id, at_ms, total}, the readings around it; `method`, `settled` the total that both sides use;
+`hour` and `day` the volumes, `flags` and `day_flags` their words; `registers` {METER: {before, after}}.
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ from decimal import Decimal
 from typing import Any
 
 from agent.derive.convert import Part
-from agent.derive.flags import Flag, Qartod, worst
+from agent.derive.flags import Qartod, worst
 from agent.intakes.closing import Hour
 from agent.intakes.track import Booked
+from agent.rules.contract import Judgement
 
 FORM = 1
 ORIGIN_DERIVED, ORIGIN_MEASURED, ORIGIN_MANUAL = "derived", "measured", "manual"
@@ -38,7 +40,7 @@ def text_of(number: Decimal) -> str:
     return f"{number:f}"
 
 
-def booked_proof(meter: str, booked: Booked, *, origin: str, levels: Mapping[str, int], software: str) -> str:
+def booked_proof(meter: str, booked: Booked, *, origin: str, judged: Judgement, software: str) -> str:
     """What a reading of a booked interval rests on."""
     amounts = {
         "energy": booked.energy_kwh,
@@ -46,7 +48,6 @@ def booked_proof(meter: str, booked: Booked, *, origin: str, levels: Mapping[str
         "volume": booked.volume_m3,
         "u": booked.u_m3,
     }
-    found = {rule: level for rule, level in levels.items() if level >= Qartod.SUSPECT}
     body: dict[str, Any] = {
         "form": FORM,
         "origin": origin,
@@ -59,24 +60,28 @@ def booked_proof(meter: str, booked: Booked, *, origin: str, levels: Mapping[str
                 "multiplier": text_of(booked.factor),
             }
         },
-        "qc": int(level_of(booked, levels)),
+        "qc": int(level_of(booked, judged)),
         "software": software,
         **{name: text_of(amount) for name, amount in amounts.items() if amount is not None},
         **_converted(booked),
     }
     if booked.flags:
         body["flags"] = [str(flag) for flag in booked.flags]
-    if found:
-        body["rules"] = found
-    return canonical(body)
+    return canonical(body | _rules(judged))
 
 
-def level_of(booked: Booked, levels: Mapping[str, int]) -> Qartod:
-    """The quality of an interval's volume: missing, or the worst that its words and the rules say."""
+def level_of(booked: Booked, judged: Judgement) -> Qartod:
+    """The quality of an interval's volume: missing, or the worse of what its words and the rules say."""
     if booked.volume_m3 is None:
         return Qartod.MISSING
-    told = [Qartod(level) for level in levels.values() if level in (Qartod.SUSPECT, Qartod.FAIL)]
-    return max([worst(booked.flags), *told])
+    told = Qartod(judged.level)
+    return max(worst(booked.flags), told) if told in (Qartod.SUSPECT, Qartod.FAIL) else worst(booked.flags)
+
+
+def _rules(judged: Judgement) -> dict[str, Any]:
+    """The rules that found something."""
+    found = {rule: level for rule, level in judged.levels.items() if level >= Qartod.SUSPECT}
+    return {"rules": found} if found else {}
 
 
 def _converted(booked: Booked) -> dict[str, Any]:
@@ -108,9 +113,8 @@ def _part(part: Part) -> dict[str, Any]:
     return body
 
 
-def closing_proof(hour: Hour, *, origin: str, levels: Mapping[str, int], software: str) -> str:
+def closing_proof(hour: Hour, *, origin: str, judged: Judgement, software: str) -> str:
     """What the readings of a closed hour rest on."""
-    found = {rule: level for rule, level in levels.items() if level >= Qartod.SUSPECT}
     body: dict[str, Any] = {
         "form": FORM,
         "origin": origin,
@@ -124,16 +128,10 @@ def closing_proof(hour: Hour, *, origin: str, levels: Mapping[str, int], softwar
         if end in hour.body:
             reading = hour.body[end]
             body[end] = {"id": reading["id"], "at_ms": reading["at_ms"], "total": reading["volume"]}
-    for name, volume, flags in (("hour", hour.hour_m3, hour.flags), ("day", hour.day_m3, hour.day_flags)):
+    for name, volume in (("hour", hour.hour_m3), ("day", hour.day_m3)):
         if volume is not None:
             body[name] = text_of(volume)
-        if flags and (name == "hour" or hour.is_midnight):
-            body[f"{name}_flags" if name == "day" else "flags"] = [str(flag) for flag in flags]
-    if found:
-        body["rules"] = found
-    return canonical(body)
-
-
-def words_of(flags: tuple[Flag, ...]) -> tuple[str, ...]:
-    """Words as a reading's quality has them."""
-    return tuple(str(flag) for flag in flags)
+    for name, flags in (("flags", hour.flags), ("day_flags", hour.day_flags if hour.is_midnight else ())):
+        if flags:
+            body[name] = [str(flag) for flag in flags]
+    return canonical(body | _rules(judged))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
 from agent.derive.exact import MS_PER_HOUR, ZERO
@@ -13,6 +13,7 @@ from agent.intakes.outcome import Closed, Derived, Outcome
 from agent.intakes.proof import ORIGIN_DERIVED, ORIGIN_MANUAL, ORIGIN_MEASURED, booked_proof, canonical, closing_proof
 from agent.intakes.scene import Done, Scene
 from agent.model import Value
+from agent.rules.contract import Judgement
 
 FLOW, WITHDRAWN, PUMPING = "flow_rate", "volume_withdrawn", "energy_pumping"
 HOUR, DAY = "volume_hour", "volume_day"
@@ -21,7 +22,7 @@ Said = dict[str, tuple[Value, tuple[str, ...]]]
 """Values by quantity with their words; one that is missing says at least why."""
 
 
-def now(scene: Scene, memory: Memory, done: Done, levels: Mapping[str, int], *, at_ms: int, is_manual: bool) -> Derived:
+def now(scene: Scene, memory: Memory, done: Done, judged: Judgement, *, at_ms: int, is_manual: bool) -> Derived:
     """The reading of a booked interval. One that booked nothing has no volume, and its words."""
     source, booked = done.source, done.booked
     origin = ORIGIN_MANUAL if is_manual else ORIGIN_DERIVED if source.water is None else ORIGIN_MEASURED
@@ -33,7 +34,7 @@ def now(scene: Scene, memory: Memory, done: Done, levels: Mapping[str, int], *, 
     if source.energy is not None:
         pumping_kwh = memory.retired.pumping_kwh + scene.track(memory, source).totals.pumping_kwh
         said[PUMPING] = (None if booked.energy_kwh is None else pumping_kwh, words)
-    proof = booked_proof(source.meter, booked, origin=origin, levels=levels, software=scene.software)
+    proof = booked_proof(source.meter, booked, origin=origin, judged=judged, software=scene.software)
     return _derived(at_ms, source.period_ms, said, proof)
 
 
@@ -54,7 +55,7 @@ def _flow(scene: Scene, memory: Memory, at_ms: int) -> tuple[Value, tuple[str, .
 
 
 def closings(
-    scene: Scene, closed: Sequence[Hour], levels: Mapping[str, int], before: Memory, rules: str | None
+    scene: Scene, closed: Sequence[Hour], judged: Judgement, before: Memory, rules: str | None
 ) -> Iterator[Outcome]:
     """Each closed hour with its reading; at midnight with the account as it was `before`, and its `rules`."""
     state: str | None = None
@@ -67,7 +68,7 @@ def closings(
         said: Said = {WITHDRAWN: (hour.total_m3, words), HOUR: (hour.hour_m3, words)}
         if hour.is_midnight:
             said[DAY] = (hour.day_m3, day_words)
-        proof = closing_proof(hour, origin=origin, levels=levels, software=scene.software)
+        proof = closing_proof(hour, origin=origin, judged=judged, software=scene.software)
         yield _derived(hour.at_ms, MS_PER_HOUR, said, proof)
 
 

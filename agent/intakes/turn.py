@@ -90,7 +90,7 @@ class Turn:
         closed = self._close(scene)
         judged = self._look(scene, done, closed, heard=heard)
         self._say(scene, done, judged, heard.at_ms, is_manual=heard.is_manual)
-        self._said += closings(scene, closed, judged.levels, self._before, self._rules)
+        self._said += closings(scene, closed, judged, self._before, self._rules)
 
     def _given(self, scene: Scene, source: Source) -> Shown | Observation | None:
         """What the round says about a register; None where it says nothing."""
@@ -209,7 +209,7 @@ class Turn:
     def _say(self, scene: Scene, done: Sequence[Done], judged: Judgement, at_ms: int, *, is_manual: bool) -> None:
         for each in done:
             if each.source.counts:
-                reading = now(scene, self.memory, each, judged.levels, at_ms=at_ms, is_manual=is_manual)
+                reading = now(scene, self.memory, each, judged, at_ms=at_ms, is_manual=is_manual)
                 self._said.append(reading)
 
     def _put(self, source: Source, track: Track) -> None:

@@ -307,7 +307,7 @@ def site():
 
 
 @given(histories())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_totals_depend_on_what_is_stored_alone(history):
     rounds, declared, entered, restarts = history
     plain = store(site(), *sorted(declared, key=lambda each: each.id)).hear(*rounds)
@@ -326,7 +326,7 @@ def test_totals_depend_on_what_is_stored_alone(history):
 
 
 @given(histories())
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_nothing_is_booked_twice_and_hours_add_up(history):
     rounds, declared, _, _ = history
     found = store(site(), *declared).hear(*rounds)

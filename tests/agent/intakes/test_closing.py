@@ -265,7 +265,7 @@ def two_meters(draw):
 
 
 @given(two_meters())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_hours_of_several_meters_only_grow_and_restarts_change_nothing(history):
     rounds, restarts = history
     site = metered("main-flow", "side-flow")
