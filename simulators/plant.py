@@ -72,7 +72,7 @@ class Plant:
 
     def start(self) -> State:
         """The plant at rest, about to switch the pump on."""
-        return State(power_kw=self._physics.idle_kw, until=self._duration(0, is_on=True))
+        return State(power_kw=self._physics.idle_kw + self._second(0), until=self._duration(0, is_on=True))
 
     def step(self, before: State) -> State:
         """The state one second later."""
@@ -85,7 +85,9 @@ class Plant:
         )
         physics, years, turning = self._physics, steps * STEP_S / YEAR_S, speed * self._speed
         flow_m3h = physics.flow_m3h(turning, self._level(before), self._opening(wander[0]), physics.delivery_m)
-        power_kw = physics.idle_kw + physics.set_kw(turning, flow_m3h, physics.health(self._age + years))
+        power_kw = (
+            physics.idle_kw + self._second(steps) + physics.set_kw(turning, flow_m3h, physics.health(self._age + years))
+        )
         inflow_m3h = physics.capacity_m2h * before.drawdown_m
         mean_m3h = (before.flow_m3h + flow_m3h) / 2
         mean_kw = (before.power_kw + power_kw) / 2
@@ -141,6 +143,12 @@ class Plant:
         chance = Random((self._form.seed << 41) ^ steps)
         pump = self._form.pump
         return max(1, round((pump.on if is_on else pump.off) / 1000 * chance.uniform(0.8, 1.2)))
+
+    def _second(self, steps: int) -> float:
+        """Power of the second pump, kW."""
+        second = self._form.second
+        on_s, off_s = second.on / 1000, second.off / 1000
+        return float(second.power) if steps * STEP_S % (on_s + off_s) < on_s else 0.0
 
     def _level(self, state: State) -> float:
         """The water level in the well, m above datum."""

@@ -24,7 +24,6 @@ from agent.form.judge import accepted
 from agent.form.nodes import read_file
 from agent.form.problems import FormErrors
 from agent.messages import LANGUAGES, Messages, language_of, problem_lines
-from agent.quantities import QUANTITIES
 from simulators.meters.bus import SimulatedLine
 from simulators.meters.meter import SimulatedMeter
 from simulators.meters.orders import carry_out
@@ -32,7 +31,8 @@ from simulators.meters.record import Observer
 from simulators.meters.station import load
 from simulators.plant import QUANTITIES as PHYSICAL
 from simulators.plant import STEP_S, Plant, State
-from simulators.plant_form import PlantForm
+from simulators.plant_fitted import Fitted, is_total
+from simulators.plant_form import FittedForm, PlantForm
 from simulators.truth import TruthLog
 
 _DONE = 0
@@ -81,13 +81,13 @@ def run(arguments: argparse.Namespace) -> int:
 
 @dataclass(slots=True)
 class PumpHouse:
-    """The plant, its state now, and the lines whose meters show it. `bases`: where each counter began."""
+    """The plant, its state now, and the lines whose meters show it. `fitted` are the meters by name."""
 
     plant: Plant
     form: PlantForm
     state: State
     lines: Mapping[str, SimulatedLine]
-    bases: Mapping[tuple[str, str], Decimal]
+    fitted: Mapping[str, Fitted]
 
     def advance(self, elapsed_s: float) -> None:
         """Brings the plant to `elapsed_s` real seconds after its start, and the meters with it."""
@@ -98,15 +98,10 @@ class PumpHouse:
 
     def show(self) -> None:
         """Lets the meters show the plant's state; all quantities of a meter change at once."""
-        readings = self.plant.readings(self.state)
+        readings, at_ms = self.plant.readings(self.state), int(self.state.steps * STEP_S * 1000)
         for meter in self.meters():
-            meter.update(
-                {
-                    quantity: readings[quantity] + self.bases.get((meter.name, quantity), Decimal(0))
-                    for quantity in (entry.quantity for entry in meter.profile.entries)
-                    if quantity in PHYSICAL
-                }
-            )
+            physical = [entry.quantity for entry in meter.profile.entries if entry.quantity in PHYSICAL]
+            meter.update(self.fitted[meter.name].shown(at_ms, physical, readings))
 
     def meters(self) -> list[SimulatedMeter]:
         """All meters of all lines."""
@@ -118,17 +113,18 @@ def opened(file: Path, observers: list[Observer]) -> PumpHouse:
     lines = load(file, observers=observers)
     form = accepted(read_file(file, str(file)), ("plant",), PlantForm) or PlantForm()
     plant = Plant(form)
-    bases: dict[tuple[str, str], Decimal] = {}
-    for line in lines.values():
-        for meter in line.meters.values():
-            for quantity, value in meter.values.items():
-                if isinstance(value, Decimal) and quantity in PHYSICAL and _is_total(quantity):
-                    bases[meter.name, quantity] = value
-    return PumpHouse(plant=plant, form=form, state=plant.start(), lines=lines, bases=bases)
+    fitted = {
+        meter.name: Fitted(form.meters.get(meter.name, FittedForm()), _totals(meter))
+        for line in lines.values()
+        for meter in line.meters.values()
+    }
+    return PumpHouse(plant=plant, form=form, state=plant.start(), lines=lines, fitted=fitted)
 
 
-def _is_total(quantity: str) -> bool:
-    return QUANTITIES[quantity].counter or quantity == "volume_net"
+def _totals(meter: SimulatedMeter) -> dict[str, Decimal]:
+    """What its totals show in the file."""
+    values = meter.values.items()
+    return {name: value for name, value in values if isinstance(value, Decimal) and name in PHYSICAL and is_total(name)}
 
 
 def _serve(house: PumpHouse, say: Callable[..., None], stop: threading.Event) -> None:

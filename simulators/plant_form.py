@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field, Strict
 
-from agent.form.fields import DurationMs, Number, NumberKind, Section
+from agent.form.fields import DurationMs, Name, Number, NumberKind, Section
 
 Positive = Annotated[Decimal, NumberKind(), Field(gt=0)]
 NotNegative = Annotated[Decimal, NumberKind(), Field(ge=0)]
@@ -69,6 +69,37 @@ class GridForm(Section):
     auxiliary: NotNegative = Field(default=Decimal(0), description="kW of other loads on the meter, on all the time")
 
 
+class SecondForm(Section):
+    """A second pump on the same energy meter, with a well and a pipe of its own."""
+
+    locale_name: ClassVar[str] = "sim-second"
+    power: NotNegative = Field(default=Decimal(0), description="kW while it runs; 0: there is none")
+    on: Duration = Field(default=1_800_000, description="how long it runs, from the start of the plant on")
+    off: Duration = Field(default=2_700_000, description="how long it rests then")
+
+
+class SwapForm(Section):
+    """Another meter in the place of the old one, or another transformer."""
+
+    locale_name: ClassVar[str] = "sim-swap"
+    after: Duration = Field(description="plant time since its start")
+    starts: NotNegative = Field(default=Decimal(0), description="what its counters show then")
+    ratio: Positive | None = Field(default=None, description="its transformer's ratio; left out: the old one")
+
+
+class FittedForm(Section):
+    """The registers of a meter."""
+
+    locale_name: ClassVar[str] = "sim-fitted"
+    digits: Annotated[int, Strict(), Field(ge=1, le=15)] = Field(
+        default=12, description="before the point; after the last number a counter begins again"
+    )
+    ratio: Positive = Field(
+        default=Decimal(1), description="CT × PT: energy, power and current are shown divided by it"
+    )
+    swaps: list[SwapForm] = Field(default_factory=list, description="in the order of time")
+
+
 class PlantForm(Section):
     """A pump house. The same seed gives the same day."""
 
@@ -83,3 +114,5 @@ class PlantForm(Section):
     pump: PumpForm = Field(default_factory=PumpForm)
     pipe: PipeForm = Field(default_factory=PipeForm)
     grid: GridForm = Field(default_factory=GridForm)
+    second: SecondForm = Field(default_factory=SecondForm)
+    meters: dict[Name, FittedForm] = Field(default_factory=dict)

@@ -18,7 +18,7 @@ from agent.quantities import QUANTITIES as ALL
 from simulators.meters.record import Answered
 from simulators.plant import QUANTITIES, Plant, State
 from simulators.plant_cli import PumpHouse, opened
-from simulators.plant_form import PlantForm, PumpForm, WellForm
+from simulators.plant_form import GridForm, PipeForm, PlantForm, PumpForm, SecondForm, WellForm
 from simulators.platforms.mqtt_archive import ReceivedRound
 from simulators.truth import Journal, TruthLog, wrong_values
 
@@ -232,3 +232,41 @@ def test_wrong_values_are_found_in_what_a_platform_received(tmp_path):
     truth.write_text(served(AT_MS, flow_rate="12.5"))
     (wrong,) = wrong_values([received(AT, flow_rate="12.6"), received(AT, flow_rate="12.5")], truth)
     assert (wrong.value, wrong.served) == ("12.6", ("12.5",))
+
+
+def test_meters_of_the_plant_end_are_swapped_and_stand_behind_transformers(tmp_path):
+    file = tmp_path / "station.yaml"
+    fitted = "{kwh: {digits: 4, ratio: 20, swaps: [{after: 5m, starts: 7, ratio: 10}]}, flow: {digits: 3}}"
+    file.write_text(STATION.replace("tick: 50ms", f"tick: 50ms, meters: {fitted}").replace("4321.5", "9999.999"))
+    house = opened(file, [])
+    flow, kwh = house.lines["lan"].meters["flow"], house.lines["lan"].meters["kwh"]
+    house.advance(4)  # 240 plant seconds, about 1 kWh
+    first = house.plant.readings(house.state)
+    assert float(str(kwh.values["energy_import"])) == pytest.approx(
+        float(first["energy_import"]) / 20 - 0.001, abs=2e-3
+    )
+    assert float(str(kwh.values["power"])) == pytest.approx(float(first["power"]) / 20, abs=1e-3)
+    house.advance(5)
+    house.advance(9)
+    last = house.plant.readings(house.state)
+    assert flow.values["volume_forward"] == (Decimal("777.25") + last["volume_forward"]) % 1000
+    assert 7 < float(str(kwh.values["energy_import"])) < 7 + float(last["energy_import"]) / 10
+    assert float(str(kwh.values["power"])) == pytest.approx(float(last["power"]) / 10, abs=1e-3)
+
+
+def test_years_seasons_pressure_and_other_loads_act_on_the_plant_of_seconds():
+    def after_an_hour(**sections):
+        plant, states = lived(1200, PlantForm(**sections))
+        return {name: float(value) for name, value in plant.readings(states[-1]).items()}
+
+    new = after_an_hour()
+    worn = after_an_hour(pump=PumpForm(wear=Decimal("0.02"), age=Decimal(5)))
+    assert worn["power"] - 0.06 == pytest.approx((new["power"] - 0.06) / 0.9, rel=1e-3)  # 2 % a year for 5 years
+    assert worn["flow_rate"] == new["flow_rate"]
+    low = after_an_hour(well=WellForm(season=Decimal(3), highest_day=Decimal(60)), first_day=Decimal(243))
+    assert low["depth_to_water"] > new["depth_to_water"] + 2
+    pressed = after_an_hour(pipe=PipeForm(pressure=Decimal(100)))
+    assert pressed["flow_rate"] < new["flow_rate"]
+    loaded = after_an_hour(grid=GridForm(auxiliary=Decimal("0.5")), second=SecondForm(power=Decimal(4)))
+    assert loaded["power"] == pytest.approx(new["power"] + 4.5, abs=0.002)
+    assert after_an_hour(pump=PumpForm(speed=Decimal("0.9")))["flow_rate"] < new["flow_rate"]
