@@ -49,7 +49,7 @@ class CountingAccount:
         if heard.number <= self.number:
             return []
         value = heard.values.get("volume_forward")
-        if value == 666:
+        if value == Decimal("666.66"):
             raise ArithmeticError("the number of the beast")
         before, before_total, since_ms = self.state_text(), self.total, self.heard_ms
         before_number = self.number

@@ -193,10 +193,10 @@ def test_catching_up_takes_a_bounded_piece_with_each_commit(site):
 def test_an_account_that_raises_costs_no_round_and_goes_on_after_the_next_start(site, monkeypatch):
     store = opened(site)
     fill(store, 2)
-    store.append(round_of(66_600))
+    store.append(round_of(66_666))
     store.append(round_of(66_700))
     store.commit()
-    assert [each.texts[0] for each in site.rounds() if each.layout == LAYOUT][-2:] == ["666.00", "667.00"]
+    assert [each.texts[0] for each in site.rounds() if each.layout == LAYOUT][-2:] == ["666.66", "667.00"]
     (fault,) = store.faults.open()
     assert (fault.code, fault.place) == (FaultCode.INTAKE_STOPPED, "intake/well-3")
     assert store.accounts()["well-3"]["state"] == "stopped"
