@@ -11,18 +11,18 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from agent.bookkeeping import enter_configuration, open_books
+from agent.bookkeeping import uploads_of, enter_configuration, open_books
 from agent.broadcasting import broadcast
 from agent.clock import SystemClock, date_of
 from agent.comparing import Comparing
 from agent.control import ControlError, ControlServer, socket_path
 from agent.declaring import Declarations, period_of
 from agent.faults import FaultCode, FaultSink
-from agent.forward.forwarder import Forwarder
 from agent.heads import Heads
 from agent.hosting import asked, guest_of, line_refusals
 from agent.line.listening import DialIns
 from agent.model import Round, StoredRound
+from agent.outgoing import Outgoing
 from agent.poll import Poller
 from agent.qualify import Judge
 from agent.settings import Config
@@ -31,14 +31,12 @@ from agent.store.book_reader import BookReader
 from agent.store.reader import Reader
 from agent.store.store import Store
 from agent.supervise import Supervisor
-from agent.uplinks.registry import UPLINKS
 from agent.wiring import make_line, make_meters
 
 _LINE_SLACK_S = 30.0
 _DISK_SLACK_S = 120.0  # an fsync and a name server cannot be bounded
 _LINE_STOP_S = 3.0
 _STORE_STOP_S = 4.0
-_UPLINK_STOP_S = 8.5
 _STAGGER_MS = 1  # lines that start a slot together would wait for one another
 _MOST_STAGGER_MS = 50
 _RECENT_ROUNDS = 2000  # looked through for the newest round of each meter
@@ -71,8 +69,11 @@ class RunningStation:
         )
         self._dial_ins = DialIns(clock=clock, log=log)
         self._is_listening = False
+        self._is_watching = False
         self._pollers: dict[str, Poller] = {}
-        self._forwarders: dict[str, Forwarder] = {}
+        self._outgoing = Outgoing(
+            store=self._store, supervisor=self._supervisor, clock=clock, log=log, set_clock=self._set_clock
+        )
 
     # --- start, stop, change
 
@@ -82,23 +83,22 @@ class RunningStation:
         self._date()
 
     def start(self) -> None:
-        """Starts every part. Forwarders are made first: what is on disk by then may have been delivered before."""
+        """Starts every part. Uplinks are made first: what is on disk by then may have been delivered before."""
         self._forget_faults()
-        for name in self.config.uplinks:
-            self._make_forwarder(name)
+        self._outgoing.make(self.config)
         self._keep_books()
         self._supervisor.start("store", self._store.run, slack_s=_DISK_SLACK_S)
         self._listen()
         for name in self.config.lines:
             self._start_line(name)
-        for name in self._forwarders:
-            self._supervisor.start(f"uplink:{name}", self._forwarders[name].run, slack_s=_DISK_SLACK_S)
+        self._outgoing.start()
+        self._watch_uploads()
         handlers = {
             "status": self._status,
             "read": self._read,
             "ask": self._ask,
-            "outbox-retry": self._outbox_retry,
-            "outbox-drop": self._outbox_drop,
+            "outbox-retry": self._outgoing.retry,
+            "outbox-drop": self._outgoing.drop,
             "reload": self._reload_asked,
             "clock-set": self._clock_set,
             "clock-broadcast": self._clock_broadcast,
@@ -113,10 +113,9 @@ class RunningStation:
         self._stop_listening()
         self._supervisor.ask_to_stop("store")
         self._supervisor.join("store", _STORE_STOP_S)
-        for name in self._forwarders:
-            self._supervisor.ask_to_stop(f"uplink:{name}")
-        for name in self._forwarders:
-            self._supervisor.join(f"uplink:{name}", _UPLINK_STOP_S)
+        self._outgoing.stop()
+        if self._is_watching:
+            self._supervisor.join("uploads", _UPLOADS_STOP_S)
         self._supervisor.join("control", 1.0)
         self._heads.close()
         self._store.close()
@@ -133,18 +132,19 @@ class RunningStation:
         if is_other_station:
             self._heads.close()
             self._heads = self._make_heads(config)
-        for name in list(self._forwarders):
-            if is_other_station or before.uplinks.get(name) != config.uplinks.get(name):
-                del self._forwarders[name]
-                self._supervisor.ask_to_stop(f"uplink:{name}")
-                self._supervisor.join(f"uplink:{name}", _UPLINK_STOP_S)
-        for name in config.uplinks:
-            if name not in self._forwarders:
-                self._make_forwarder(name)
-                self._supervisor.start(f"uplink:{name}", self._forwarders[name].run, slack_s=_DISK_SLACK_S)
+        self._outgoing.take_up(before, config)
         for name in config.lines:
             if name not in self._pollers:
                 self._start_line(name)
+
+    def _watch_uploads(self) -> None:
+        """Watches over what the intakes owe their platforms, as both are configured now."""
+        if self._is_watching:
+            self._supervisor.join("uploads", _UPLOADS_STOP_S)
+        self._is_watching = bool(self.config.intakes)
+        if self._is_watching:
+            uploads = uploads_of(self._store, self.config, clock=self._clock, log=self._log)
+            self._supervisor.start("uploads", uploads.run)
 
     def _forget_faults(self) -> None:
         """Ends the faults of places that are configured no longer: nobody else would."""
@@ -229,21 +229,6 @@ class RunningStation:
             self._supervisor.join(f"line:{name}", _LINE_STOP_S)
             del self._pollers[name]
 
-    def _make_forwarder(self, name: str) -> None:
-        settings = self.config.uplinks[name]
-        uplink = UPLINKS[settings.type].make(name, settings=settings, station=self.config.station, clock=self._clock)
-        self._store.begin_cursor(name)
-        self._forwarders[name] = Forwarder(
-            name,
-            uplink=uplink,
-            reader_factory=self._reader,
-            store=self._store,
-            clock=self._clock,
-            log=self._log,
-            faults=self.faults,
-            settings=settings,
-        )
-
     def _make_heads(self, config: Config) -> Heads:
         return Heads(
             self._path,
@@ -290,7 +275,7 @@ class RunningStation:
             "lines": {name: poller.snapshot() for name, poller in list(self._pollers.items())},
             "meters": {name: {**_told(newest.get(name)), **told} for name, told in meters.items()},
             "intakes": intakes,
-            "uplinks": {name: forwarder.snapshot() for name, forwarder in list(self._forwarders.items())},
+            "uplinks": self._outgoing.snapshot(),
             "store": self._store.snapshot(),
             "faults": faults,
         }
@@ -312,22 +297,6 @@ class RunningStation:
         with line_refusals(name):
             return asked(poller, guest_of(arguments, framing=settings.framing))
 
-    def _outbox_retry(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        name, number = str(arguments.get("uplink", "")), arguments.get("number")
-        try:
-            return {"retried": self._store.retry_parked(name, None if number is None else int(number))}
-        except (KeyError, ValueError) as error:
-            raise ControlError("UNKNOWN_ROW", uplink=name, number=number) from error
-
-    def _outbox_drop(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        name = str(arguments.get("uplink", ""))
-        if name in self._forwarders:
-            raise ControlError("UPLINK_IN_USE", uplink=name)
-        try:
-            return {"dropped": self._store.drop(name)}
-        except KeyError as error:
-            raise ControlError("UNKNOWN_UPLINK", uplink=name) from error
-
     def _reload_asked(self, _: dict[str, Any]) -> dict[str, Any]:
         self._reload()
         return {}
@@ -336,9 +305,14 @@ class RunningStation:
         ms = arguments.get("at_ms")
         if not isinstance(ms, int):
             raise ControlError("BAD_TIME", value=ms)
-        self._clock.set(date_of(ms), "manual")
-        self._date(step=True)
+        self._set_clock(ms, "manual")
         return {"now": self._clock.now().isoformat(timespec="milliseconds")}
+
+    def _set_clock(self, at_ms: int, source: str) -> None:
+        """Somebody who is trusted said what time it is."""
+        self._clock.set(date_of(at_ms), source)
+        self._log.info("clock.stepped", offset_ms=self._clock.offset_ms, source=source)
+        self._date(step=True)
 
     def _clock_broadcast(self, arguments: dict[str, Any]) -> dict[str, Any]:
         return broadcast(self.config, self._pollers, self._clock, arguments)
