@@ -345,3 +345,17 @@ def test_no_damaged_intake_ends_in_anything_but_its_problems(word: str, nasty: s
     except FormErrors as errors:
         told = list(problem_lines(Messages("en"), errors.problems))
         assert told
+
+
+def test_names_that_our_own_machinery_uses_are_names_like_any_other() -> None:
+    """Sections that are told apart by their keys have tags; what a person writes is never taken for one."""
+    text = METERS.replace("  flow:", "  polled:").replace("  old:", "  manual:")
+    wrong = "intakes:\n  converted: {code: '1', water: {metered: 1, meter: polled}}\n"
+    with pytest.raises(FormErrors) as caught:
+        loaded(text.replace("poll: 60s", "pol: 60s", 1) + wrong)
+    assert [(each.path, each.code) for each in caught.value.problems] == [
+        ("meters.polled.poll", "missing"),
+        ("meters.polled.pol", "unknown-key"),
+        ("intakes.converted.water.metered", "unknown-key"),
+    ]
+    assert loaded(text + wrong.replace("metered: 1, ", "")).intakes["converted"].water[0].meter == "polled"
