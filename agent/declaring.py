@@ -82,12 +82,12 @@ class Declarations:
         raw = json.dumps({**evidence, "who": who}, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
         polled = Round(
             layout=_layout(meter, quantity, period_ms),
-            boot_ms=at_ms - self._clock.offset_ms,
+            boot_ms=0,
             values=(_value(value),),
             quality={},
             raw=(raw,),
         )
-        number = self._store.append(polled)
+        number = self._store.append(polled, at_ms=at_ms)
         self._settle()  # its id is that of the file it is in
         with closing(Reader(self._store.path)) as reader:
             round_id = f"{reader.epoch}-{number}"
