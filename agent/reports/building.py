@@ -12,12 +12,13 @@ from collections.abc import Iterable, Sequence
 from datetime import date
 from decimal import Decimal
 from itertools import pairwise
+from typing import Any
 
 from agent.derive.boundary import Method
 from agent.derive.exact import ONE, PERCENT, ZERO, exact, local_day, rounded_m3
 from agent.derive.flags import Flag, Qartod
 from agent.derive.uncertainty import COVERAGE
-from agent.intakes.settings import Permit
+from agent.intakes.settings import IntakeSettings, Permit
 from agent.reports.closings import Gain, Standing, began, between
 from agent.reports.facts import Facts, IntakeFacts
 from agent.reports.report import Edge, IntakeReport, PermitUse, Register, Report, Row, Shown, Status
@@ -62,14 +63,9 @@ def _intake(given: IntakeFacts, facts: Facts, *, accepted_expired: bool) -> Inta
     energy, pumping = _step(begin, end, "energy_kwh"), _step(begin, end, "pumping_kwh")
     low, high = _tc_range(rows)
     return IntakeReport(
-        name=settings.name,
-        code=settings.code,
-        title=settings.title,
+        **_named(settings, day),
+        **_counted(gain, rows),
         well_code=_well_code(given),
-        source=settings.source,
-        aquifer=settings.aquifer,
-        use=settings.use_on(day),
-        method="converted" if settings.is_converted else "metered",
         begin=begin,
         end=end,
         volume_m3=volume,
@@ -79,12 +75,8 @@ def _intake(given: IntakeFacts, facts: Facts, *, accepted_expired: bool) -> Inta
         energy_kwh=energy,
         pumping_kwh=pumping,
         excluded_kwh=None if energy is None or pumping is None else energy - pumping,
-        completeness_pct=_percent(Decimal(gain.counts.good), Decimal(gain.counts.expected)),
         on_time_pct=given.on_time_pct,
         final_pct=given.final_pct,
-        counts=gain.counts,
-        days_by_flag=dict(sorted(Counter(flag for row in rows for flag in row.flags).items())),
-        days_by_level={str(level): count for level, count in sorted(Counter(row.level for row in rows).items())},
         registers=_registers(given, standings),
         coefficients=coefficients_used(given, gain, day),
         tc_low=low,
@@ -97,6 +89,30 @@ def _intake(given: IntakeFacts, facts: Facts, *, accepted_expired: bool) -> Inta
         archive_version=given.archive_version,
         rows=rows,
     )
+
+
+def _named(settings: IntakeSettings, day: date) -> dict[str, Any]:
+    """What the intake is, on the last day of the period."""
+    return {
+        "name": settings.name,
+        "code": settings.code,
+        "title": settings.title,
+        "source": settings.source,
+        "aquifer": settings.aquifer,
+        "use": settings.use_on(day),
+        "method": "converted" if settings.is_converted else "metered",
+    }
+
+
+def _counted(gain: Gain, rows: Sequence[Row]) -> dict[str, Any]:
+    """Counts of the period, and of its rows by word and by level."""
+    flags, levels = Counter(flag for row in rows for flag in row.flags), Counter(row.level for row in rows)
+    return {
+        "counts": gain.counts,
+        "completeness_pct": _percent(Decimal(gain.counts.good), Decimal(gain.counts.expected)),
+        "days_by_flag": dict(sorted(flags.items())),
+        "days_by_level": {str(level): count for level, count in sorted(levels.items())},
+    }
 
 
 def _with_beginning(given: IntakeFacts, span: Span) -> tuple[Standing, ...]:

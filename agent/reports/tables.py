@@ -154,7 +154,7 @@ def _events(intake: IntakeReport, words: Wording) -> Iterator[tuple[Cell, ...]]:
 
 def facts_text(declared: Declaration, words: Wording) -> str:
     """What a declaration says, as key and value pairs."""
-    return words.text("fact_mark", blank=" ").join(
+    return words.facts(
         f"{words.word('fact', key)} {words.out.quantity(value) if key == 'quantity' else value}"
         for key, value in sorted(declared.facts.items())
     )

@@ -88,7 +88,15 @@ class Wording:
 
     def listed(self, words: Iterable[str]) -> str:
         """Several words in a row."""
-        return self.text("list_mark", blank=" ").join(words)
+        return self._mark("list_mark").join(words)
+
+    def facts(self, words: Iterable[str]) -> str:
+        """Several statements in a row, which may have commas of their own."""
+        return self._mark("fact_mark").join(words)
+
+    def _mark(self, key: str) -> str:
+        """What stands between two words: Chinese marks bring their blank along."""
+        return self.text(key) + ("" if self.out.lang == "zh" else " ")
 
     def _local(self, at_ms: int) -> datetime:
         return (_EPOCH + timedelta(milliseconds=at_ms)).astimezone(self._zone)
