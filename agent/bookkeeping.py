@@ -10,14 +10,18 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from contextlib import closing
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agent.archive.record import archive_entries
+from agent.clock import Clock
 from agent.intakes.settings import IntakeSettings
 from agent.settings import Config
 from agent.store.book import Account, Intake
 from agent.store.book_reader import BookReader
 from agent.store.store import Store
+
+if TYPE_CHECKING:
+    from agent.uploads import Uploads
 
 WHO = "qushui"
 _VERSION_DIGITS = 8
@@ -31,6 +35,23 @@ def open_books(store: Store, config: Config) -> None:
     from agent.rules.faults import fault_of  # noqa: PLC0415 - not without intakes
 
     store.keep_books([intake_of(each) for each in config.intakes.values()], fault_of=fault_of)
+
+
+def uploads_of(store: Store, config: Config, *, clock: Clock, log: Any) -> Uploads:
+    """What watches over the arrival of what the configured intakes owe their platforms."""
+    from agent.uplinks.registry import CENTRES  # noqa: PLC0415 - not without intakes
+    from agent.uploads import Centre, Uploads  # noqa: PLC0415 - not without intakes
+
+    centres = {name: each for name, each in config.uplinks.items() if each.type in CENTRES}
+    return Uploads(
+        store.path,
+        intakes=config.intakes,
+        uplinks=[name for name in config.uplinks if name not in centres],
+        centres={name: Centre(each.every_ms, frozenset(each.intakes.values())) for name, each in centres.items()},
+        clock=clock,
+        faults=store.faults,
+        log=log,
+    )
 
 
 def intake_of(settings: IntakeSettings) -> Intake:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from agent.bookkeeping import uploads_of, enter_configuration, open_books
+from agent.bookkeeping import enter_configuration, open_books, uploads_of
 from agent.broadcasting import broadcast
 from agent.clock import SystemClock, date_of
 from agent.comparing import Comparing
@@ -37,6 +37,7 @@ _LINE_SLACK_S = 30.0
 _DISK_SLACK_S = 120.0  # an fsync and a name server cannot be bounded
 _LINE_STOP_S = 3.0
 _STORE_STOP_S = 4.0
+_UPLOADS_STOP_S = 1.0
 _STAGGER_MS = 1  # lines that start a slot together would wait for one another
 _MOST_STAGGER_MS = 50
 _RECENT_ROUNDS = 2000  # looked through for the newest round of each meter
@@ -136,6 +137,7 @@ class RunningStation:
         for name in config.lines:
             if name not in self._pollers:
                 self._start_line(name)
+        self._watch_uploads()
 
     def _watch_uploads(self) -> None:
         """Watches over what the intakes owe their platforms, as both are configured now."""

@@ -1,9 +1,10 @@
 """Whether what intakes owe their platforms arrives: the upload rate of each month, and the duty to report on-line.
 
 Strategy: once a minute, over stored rows alone. Each full local hour of an intake that is not sealed is owed to every
-platform; its record is the intake's closing reading, and it has arrived when the platform's cursor has passed it. When
-was seen here, to the minute. What was seen is kept in a file beside the database, written whole and renamed, so that a
-restart loses no month; without the file, counting begins anew.
+platform. To one that takes every round (MQTT) its record is the intake's closing reading, which has arrived when the
+platform's cursor has passed it; when that was is seen here, to the minute. To a centre that takes reports it is the
+report of that slot, which has arrived when the centre acknowledged it. What was seen is kept in a file beside the
+database, written whole and renamed, so that a restart loses no month; without it, counting begins anew.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import threading
 from collections.abc import Callable, Collection, Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from agent.clock import Clock
 from agent.derive.exact import MS_PER_HOUR, OutOfDomain
@@ -26,11 +27,23 @@ from agent.rules.site import Calendar, told
 from agent.rules.upload import Forecast, UploadRates
 from agent.store.book_reader import BookReader
 from agent.store.database import side
+from agent.store.outbox_reader import OutboxReader
 
 _EVERY_S = 60.0
 _BEAT_S = 5.0
 _FORM = 1
 _MOST_OWED = 24 * 31  # hours looked back for after a long stop
+_REGULAR = frozenset({"timed", "hourly"})
+
+Arrived = Callable[[str, int], int | None]
+"""When the record of an intake and hour was accepted, UTC ms; None while it was not."""
+
+
+class Centre(NamedTuple):
+    """A platform that takes reports: every so many ms, about these intakes."""
+
+    every_ms: int
+    intakes: frozenset[str]
 
 
 class Uploads:
@@ -42,16 +55,19 @@ class Uploads:
         *,
         intakes: Mapping[str, IntakeSettings],
         uplinks: Collection[str],
+        centres: Mapping[str, Centre],
         clock: Clock,
         faults: FaultSink,
         log: Any,
     ) -> None:
-        """`path` is the database's; `uplinks` are the platforms that intakes are reported to."""
+        """`path` is the database's; `uplinks` take every round, `centres` reports."""
         self._reader = BookReader(path)
+        self._outbox = OutboxReader(path)
         self._file = side(path, ".uploads")
         self._intakes = dict(intakes)
         self._calendars = {name: Calendar(each) for name, each in intakes.items()}
-        self._uplinks = sorted(uplinks)
+        self._uplinks = sorted({*uplinks, *centres})
+        self._centres = dict(centres)
         self._clock = clock
         self._faults = faults
         self._log = log
@@ -68,6 +84,7 @@ class Uploads:
                 self.look()
             self._clock.wait(stop, _BEAT_S)
         self._reader.close()
+        self._outbox.close()
 
     def look(self) -> None:
         """Takes in what has fallen due and what has arrived, and says what is to be said. Nothing while undated."""
@@ -91,23 +108,26 @@ class Uploads:
         found: dict[str, dict[str, Forecast]] = {uplink: {} for uplink in self._uplinks}
         for (uplink, intake), rates in self._rates.items():
             if uplink in found and intake in self._intakes:
-                forecast = rates.forecast(now_ms, self._intakes[intake].zone)
+                zone, every_ms = self._intakes[intake].zone, self._every_ms(uplink)
+                forecast = rates.forecast(now_ms, zone, every_ms=every_ms)
                 if forecast is not None:
                     found[uplink][intake] = forecast
         return found
 
     def _look(self, uplink: str, now_ms: int) -> None:
-        ranges = self._reader.rounds.cursor(uplink)
-        parked = frozenset(each.number for each in self._reader.rounds.parked(uplink))
+        arrived = self._reported(uplink) if uplink in self._centres else self._passed(uplink, now_ms)
         worst: tuple[str, Forecast] | None = None
+        every_ms = self._every_ms(uplink)
         for name, settings in self._intakes.items():
-            rates = self._due(self._rates.get((uplink, name), UploadRates()), name, now_ms)
+            if uplink in self._centres and name not in self._centres[uplink].intakes:
+                continue
+            rates = self._due(self._rates.get((uplink, name), UploadRates()), name, now_ms, every_ms)
             for hour_ms in [hour for month in rates.months.values() for hour in month.waiting]:
-                number = self._number(name, hour_ms)
-                if number is not None and ranges is not None and number not in parked and not _holds(ranges, number):
-                    rates = rates.accepted(hour_ms, now_ms, settings.zone)
+                accepted_ms = arrived(name, hour_ms)
+                if accepted_ms is not None:
+                    rates = rates.accepted(hour_ms, accepted_ms, settings.zone)
             self._rates[uplink, name] = rates
-            forecast = rates.forecast(now_ms, settings.zone)
+            forecast = rates.forecast(now_ms, settings.zone, every_ms=every_ms)
             is_worse = forecast is not None and (worst is None or forecast.expected_pct < worst[1].expected_pct)
             if forecast is not None and forecast.is_low and is_worse:
                 worst = (name, forecast)
@@ -116,14 +136,40 @@ class Uploads:
         else:
             self._faults.raised(FaultCode.UPLOAD_RATE_LOW, f"uplink/{uplink}", intake=worst[0], **_told(worst[1]))
 
-    def _due(self, rates: UploadRates, name: str, now_ms: int) -> UploadRates:
-        """The full hours that fell due since the last look; those of a sealed intake are not owed."""
+    def _passed(self, uplink: str, now_ms: int) -> Arrived:
+        """When an hour's closing reading was taken by a platform that takes every round: now, if it is past it."""
+        ranges = self._reader.rounds.cursor(uplink)
+        parked = frozenset(each.number for each in self._reader.rounds.parked(uplink))
+
+        def arrived(intake: str, hour_ms: int) -> int | None:
+            number = self._number(intake, hour_ms)
+            if number is None or ranges is None or number in parked or _holds(ranges, number):
+                return None
+            return now_ms
+
+        return arrived
+
+    def _reported(self, uplink: str) -> Arrived:
+        """When the report of an hour was acknowledged by a centre."""
+        rows = self._outbox.rows(uplink, state="accepted")
+        done = {each.waiting.slot_ms: each.done_ms for each in rows if each.waiting.kind in _REGULAR}
+        return lambda _, hour_ms: done.get(hour_ms)
+
+    def _due(self, rates: UploadRates, name: str, now_ms: int, every_ms: int) -> UploadRates:
+        """The full hours that fell due since the last look; a sealed intake owes none, a centre asks only for some."""
         zone, last_ms = self._intakes[name].zone, now_ms - now_ms % MS_PER_HOUR
-        first_ms = last_ms if rates.last_ms is None else rates.last_ms + MS_PER_HOUR
+        if rates.last_ms is None:
+            return UploadRates(last_ms=last_ms)  # owed from the next one on
+        first_ms = rates.last_ms + MS_PER_HOUR
         for hour_ms in range(max(first_ms, last_ms - _MOST_OWED * MS_PER_HOUR), last_ms + 1, MS_PER_HOUR):
-            if self._calendars[name].at(hour_ms - 1).use is not Use.SEALED:
+            is_owed = hour_ms % every_ms == 0
+            if is_owed and self._calendars[name].at(hour_ms - 1).use is not Use.SEALED:
                 rates = rates.scheduled(hour_ms, zone)
         return rates
+
+    def _every_ms(self, uplink: str) -> int:
+        """How far apart the records are that this platform asks for, in full hours."""
+        return max(MS_PER_HOUR, self._centres[uplink].every_ms) if uplink in self._centres else MS_PER_HOUR
 
     def _number(self, intake: str, hour_ms: int) -> int | None:
         """The number of the reading that closes this hour, None while there is none."""
@@ -149,7 +195,9 @@ class Uploads:
             self._faults.raised(FaultCode.ONLINE_OBLIGED, f"intake/{name}", why=why.what, **evidence)
 
     def _oldest_ms(self, uplink: str) -> int | None:
-        """When the oldest round was taken that this platform has not acknowledged; None where it has them all."""
+        """Of when the oldest is that this platform has not acknowledged; None where it has all."""
+        if uplink in self._centres:
+            return min((each.waiting.slot_ms for each in self._outbox.rows(uplink, state="waiting")), default=None)
         ranges = self._reader.rounds.cursor(uplink)
         if not ranges:
             return None

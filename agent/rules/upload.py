@@ -101,11 +101,11 @@ class UploadRates:
 
     @exact
     def forecast(
-        self, now_ms: int, zone: tzinfo, *, deadline_ms: int = DEADLINE_MS, excused_hours: int = 0
+        self, now_ms: int, zone: tzinfo, *, deadline_ms: int = DEADLINE_MS, every_ms: int = MS_PER_HOUR
     ) -> Forecast | None:
         """Where the month of `now_ms` stands and where it is heading; None before anything was due in it.
 
-        `excused_hours` of the rest of the month are known to be out (sealed, standby).
+        Records fall due every `every_ms`, whole hours.
         """
         name = _month_of(now_ms, zone)
         month = self.months.get(name)
@@ -113,7 +113,7 @@ class UploadRates:
             return None
         pending = sum(now_ms <= hour_ms + deadline_ms for hour_ms in month.waiting)  # may still be on time
         missing = len(month.waiting) - pending
-        rest = max(0, _hours_after(self.last_ms or now_ms, zone) - excused_hours)
+        rest = _rest_ms(self.last_ms or now_ms, zone) // every_ms
         scheduled = month.due + rest
         judged = month.on_time + month.late + missing
         share = Decimal(month.on_time) / judged if judged else Decimal(1)
@@ -140,8 +140,8 @@ def _month_of(at_ms: int, zone: tzinfo) -> str:
     return f"{local_day(at_ms - 1, zone):%Y-%m}"
 
 
-def _hours_after(last_ms: int, zone: tzinfo) -> int:
-    """How many full hours of the local month of `last_ms` are still to come."""
+def _rest_ms(last_ms: int, zone: tzinfo) -> int:
+    """How much of the local month of `last_ms` is still to come."""
     day = local_day(last_ms - 1, zone)
     following = date(day.year + day.month // 12, day.month % 12 + 1, 1)
-    return max(0, (midnight_ms(following, zone) - last_ms) // MS_PER_HOUR)
+    return max(0, midnight_ms(following, zone) - last_ms)

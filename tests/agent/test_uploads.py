@@ -1,0 +1,167 @@
+"""What intakes owe their platforms: watched over stored rows, told before 95 % is lost, and across restarts."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from agent.faults import FaultCode
+from agent.intakes.settings import IntakeSettings, Obligation, StatusChange, Use
+from agent.store import cursors
+from agent.uploads import Centre, Uploads
+from tests.agent.rules.plain import HOUR, METERED, D
+from tests.agent.store.accounts import counting
+from tests.agent.store.conftest import Site, round_of
+from tests.fakes import START_MS, KeptFaults, QuietLog
+
+FIRST_MS = START_MS + 200_000 - (START_MS + 200_000) % HOUR + HOUR  # the first full hour after the start
+LOW = (FaultCode.UPLOAD_RATE_LOW, "uplink/cloud")
+OBLIGED = (FaultCode.ONLINE_OBLIGED, "intake/well-3")
+
+
+class Watched:
+    """A store with one intake, a platform that takes every round, and what watches over both."""
+
+    def __init__(self, directory: Path, settings: IntakeSettings = METERED, uplinks: tuple[str, ...] = ("cloud",)):
+        self.site = Site(directory)
+        self.store = self.site.open()
+        self.store.date_boot(START_MS, "host")
+        self.store.keep_books((counting(),), fault_of=lambda rule, quantity: None)
+        self.owed = self.store.begin_cursor("cloud")
+        self.settings, self.uplinks = settings, uplinks
+        self.faults = KeptFaults()
+        self.uploads = self.watching()
+        self.count = 0
+        self.poll(FIRST_MS - 60_000)
+        self.uploads.look()
+
+    def watching(self, centres: dict[str, Centre] | None = None) -> Uploads:
+        return Uploads(
+            self.site.path,
+            intakes={"well-3": self.settings},
+            uplinks=self.uplinks,
+            centres=centres or {},
+            clock=self.site.clock,
+            faults=self.faults,
+            log=QuietLog(),
+        )
+
+    def poll(self, at_ms: int) -> None:
+        self.count += 1
+        self.site.clock.advance((at_ms - START_MS - self.site.clock.boot_ms()) / 1000)
+        self.store.append(round_of(self.count, boot_ms=at_ms - START_MS))
+        self.store.commit()
+
+    def hours(self, count: int, *, delivered: bool) -> None:
+        """So many hours with a poll after each, which the platform acknowledges at once, or not."""
+        for _ in range(count):
+            at_ms = START_MS + self.site.clock.boot_ms()
+            self.poll(at_ms - at_ms % HOUR + HOUR + 30_000)
+            if delivered:
+                self.owed = self.store.keep_cursor("cloud", cursors.subtract(self.owed, 1, self.store.committed))
+                self.store.append(round_of(999, boot_ms=self.site.clock.boot_ms()))  # cursors ride on a commit
+                self.store.commit()
+            self.uploads.look()
+
+    def close(self) -> None:
+        self.site.close()
+
+
+@pytest.fixture
+def watched(tmp_path):
+    found = Watched(tmp_path)
+    yield found
+    found.close()
+
+
+def test_hours_that_arrive_are_all_on_time(watched):
+    watched.hours(30, delivered=True)
+    found = watched.uploads.forecasts()["cloud"]["well-3"]
+    assert (found.on_time, found.late, found.missing) == (30, 0, 0)
+    assert watched.faults.open == {}
+
+
+def test_the_alarm_comes_before_the_month_is_lost_and_ends_when_hours_arrive_again(watched):
+    watched.hours(23, delivered=True)
+    watched.hours(2, delivered=False)
+    assert LOW not in watched.faults.open, "the last hour may still be on time"
+    watched.hours(1, delivered=False)
+    assert LOW in watched.faults.open
+    told = watched.faults.open[LOW]
+    assert told["intake"] == "well-3"
+    assert int(told["may_miss"]) > 0
+    watched.hours(60, delivered=True)
+    assert LOW not in watched.faults.open
+    found = watched.uploads.forecasts()["cloud"]["well-3"]
+    assert (found.late, found.missing) == (3, 0), "what came later counts in the end, not in time"
+
+
+def test_a_restart_loses_no_month_and_without_the_file_counting_begins_anew(watched):
+    watched.hours(5, delivered=True)
+    before = watched.uploads.forecasts()
+    watched.uploads = watched.watching()
+    assert watched.uploads.forecasts() == before
+    watched.uploads._file.write_text("no JSON")
+    assert watched.watching().forecasts() == {"cloud": {}}
+    watched.uploads._file.write_text(json.dumps({"form": 99}))
+    assert watched.watching().forecasts() == {"cloud": {}}
+
+
+def test_a_sealed_intake_owes_nothing(tmp_path):
+    watched = Watched(tmp_path, replace(METERED, statuses=(StatusChange(use=Use.SEALED),)))
+    watched.hours(26, delivered=False)
+    assert watched.uploads.forecasts() == {"cloud": {}}
+    assert watched.faults.open == {}
+    watched.close()
+
+
+def test_nothing_is_said_while_nobody_knows_the_time(watched):
+    watched.site.clock.synced = False
+    watched.hours(3, delivered=False)
+    assert watched.uploads.forecasts() == {"cloud": {}}
+
+
+DUTIFUL = replace(
+    METERED, obligation=Obligation(category="industry"), permit=replace(METERED.permit, annual_m3=D(60_000))
+)
+
+
+def test_who_has_to_report_online_and_has_no_platform_is_told(tmp_path):
+    watched = Watched(tmp_path, DUTIFUL, ())
+    assert watched.faults.open[OBLIGED] == {"why": "annual_m3", "amount": "60000", "threshold": "50000"}
+    watched.close()
+
+
+def test_a_day_without_a_word_from_the_platform_is_not_online(tmp_path):
+    watched = Watched(tmp_path, DUTIFUL)
+    watched.hours(5, delivered=True)
+    watched.hours(23, delivered=False)
+    assert OBLIGED not in watched.faults.open
+    watched.hours(2, delivered=False)
+    assert OBLIGED in watched.faults.open
+    watched.hours(1, delivered=True)
+    assert OBLIGED not in watched.faults.open
+    watched.close()
+
+
+def test_a_centre_owes_for_its_own_intakes_and_slots_alone(tmp_path):
+    watched = Watched(tmp_path, METERED, ())
+    centres = {"ministry": Centre(4 * HOUR, frozenset({"well-3"})), "province": Centre(HOUR, frozenset({"well-9"}))}
+    watched.uploads = watched.watching(centres)
+    watched.uploads.look()
+    watched.hours(9, delivered=False)
+    assert watched.uploads.forecasts()["province"] == {}
+    found = watched.uploads.forecasts()["ministry"]["well-3"]
+    assert found.on_time + found.late == 0
+    assert found.missing in {2, 3}
+    watched.close()
+
+
+def test_a_database_that_cannot_be_read_is_asked_again_later(watched):
+    watched.uploads._reader.close()
+    watched.uploads._reader = type(watched.uploads._reader)(watched.site.path.with_name("none.db"))
+    watched.uploads.look()
+    assert watched.faults.open == {}
