@@ -164,6 +164,7 @@ class MemoryStore:
 
     rows: dict[int, StoredRound] = field(default_factory=dict)
     committed: int = 0
+    head: str | None = None
     kept: Ranges = ((1, None),)
     listed: dict[int, str] = field(default_factory=dict)
     event: int = field(default_factory=lambda: os.eventfd(0, os.EFD_NONBLOCK))

@@ -25,7 +25,7 @@ from agent.forward.sources import DeliverySettings, Queue, Rounds
 from agent.forward.window import MessageSize
 from agent.model import Outcome, Receipt
 from agent.store import cursors
-from agent.uplinks.contract import MESSAGE_TROUBLES, REFUSALS, LinkError, Trouble, Uplink
+from agent.uplinks.contract import MESSAGE_TROUBLES, REFUSALS, LinkError, TakesHeads, Trouble, Uplink
 
 HANDSHAKE_S = 3.0
 DRAIN_S = 7.0  # at a stop, for what is owed; with the farewell this stays below 8 s
@@ -75,6 +75,8 @@ class Forwarder:
         self._due = {"cursor": 0.0, "held": 0.0, "summary": clock.monotonic() + _SUMMARY_S}
         self._state = "connecting"
         self._detail = ""
+        self._head: str | None = None  # handed over on this connection
+        self._head_tag: int | None = None  # of its message, until its receipt
         self._is_proved = False  # whether the present connection has shown that it works
         self._oldest: tuple[int, str] | None = None  # a number and its date
         self._counts = {"sent": 0, "acknowledged": 0, "parked": 0}
@@ -153,10 +155,32 @@ class Forwarder:
             with contextlib.suppress(BlockingIOError):
                 os.eventfd_read(self._commits)
             for receipt in session.pump():
-                self._settle(session, receipt)
+                if receipt.tag == self._head_tag:
+                    self._settle_head(receipt)
+                else:
+                    self._settle(session, receipt)
+            self._tell_head(session)
             if not self._is_proved and session.lived_s() >= retry.STABLE_S:
                 self._prove()
             self._keep(reader)
+
+    def _tell_head(self, session: Session) -> None:
+        """Hands over the newest head, once per connection and whenever there is a newer one."""
+        head = self._store.head
+        if head is None or head == self._head or not session.has_room():
+            return
+        self._head = head
+        if isinstance(self._uplink, TakesHeads) and self._uplink.takes_heads:
+            self._head_tag = self._lanes.new_tag()
+            self._uplink.send_head(head, self._head_tag)
+
+    def _settle_head(self, receipt: Receipt) -> None:
+        """A head that is refused holds up no reading: it is tried again with the next connection, or the next head."""
+        self._head_tag = None
+        if receipt.outcome is Outcome.ACCEPTED:
+            self._log.info("head.acknowledged")
+        else:
+            self._log.warning("head.refused", reason=receipt.reason)
 
     def _is_drained(self, session: Session, stop: threading.Event) -> bool:
         """Whether to end after a stop: everything delivered, no time left for it, or nothing taken just now."""
@@ -221,6 +245,7 @@ class Forwarder:
     def _connected(self) -> None:
         """Connected is not yet well: what is wrong shows with the first receipt, or with its absence."""
         self._log.info("uplink.connected", address=self._uplink.address)
+        self._head = self._head_tag = None
         self._is_proved = False
         if self._refused_at is None:
             self._state, self._detail = "connected", ""

@@ -65,6 +65,10 @@ class Session:
         lanes = self._lanes
         return not lanes.flights and lanes.live(self._store.committed) is None and lanes.backlog() is None
 
+    def has_room(self) -> bool:
+        """Whether one more message may be under way."""
+        return len(self._lanes.flights) < self._limits.in_flight
+
     def pump(self) -> Sequence[Receipt]:
         """The receipts that came. Raises LinkError when the link is over, or silent."""
         receipts = self._uplink.pump()

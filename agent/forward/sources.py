@@ -31,6 +31,11 @@ class Queue(Protocol):
         """The newest number on disk."""
         ...
 
+    @property
+    def head(self) -> str | None:
+        """The newest signed head of the chain, for platforms that take it; None while there is none."""
+        ...
+
     def subscribe(self) -> int:
         """An eventfd that is written after each commit."""
         ...

@@ -20,6 +20,7 @@ COLUMNS = "id, kind, subject, at_ms, body, who, round, boot, ms"
 _LAST = (  # those that salvage lost too
     "SELECT max(ifnull((SELECT max(id) FROM ledger), 0), ifnull((SELECT max(ledger) FROM seal), 0))"
 )
+_HEAD = "SELECT body FROM ledger WHERE kind = 'head' ORDER BY id DESC LIMIT 1"
 _WRITE = "INSERT OR REPLACE INTO ledger VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 LedgerWrite = tuple[int, str, str, int | None, str, str, int, str, int]
@@ -36,11 +37,14 @@ class Ledger:
         self._last = 0
         self._rows: list[LedgerWrite] = []  # of this process
         self._taken = 0  # of them
+        self.head: str | None = None  # the newest signed head of the chain, for platforms
 
     def load(self, connection: sqlite3.Connection) -> None:
         """Goes on behind the rows of a file that was just opened."""
         (last,) = connection.execute(_LAST).fetchone()
+        head = connection.execute(_HEAD).fetchone()
         with self._lock:
+            self.head = self.head if head is None else str(head[0])
             self._last = max(self._last, last)
 
     def add(self, kind: str, subject: str, at_ms: int | None, body: Mapping[str, Any], who: str) -> int:
@@ -51,7 +55,9 @@ class Ledger:
         with self._lock:
             self._last += 1
             when = (self._next_number(), self._clock.boot_id, self._clock.boot_ms())
-            self._rows.append((self._last, kind, subject, at_ms, canonical(body), who, *when))
+            text = canonical(body)
+            self._rows.append((self._last, kind, subject, at_ms, text, who, *when))
+            self.head = text if kind == "head" else self.head
             return self._last
 
     def has_news(self) -> bool:

@@ -144,8 +144,8 @@ class Store:
         self._release()
 
     def _release(self) -> None:
-        self._writer.close()
         self._books.close()
+        self._writer.close()  # the last one to leave moves the log into the file
         if self._held is not None:
             self._held.close()
             self._held = None
@@ -258,6 +258,11 @@ class Store:
         """Rounds first…last are never deleted, from the next commit on; `reason`: what rests on them."""
         self._waiting.also(("INSERT OR IGNORE INTO keep VALUES (?, ?, ?)", (first, last, reason)))
         self._retention.keep(first, last)
+
+    @property
+    def head(self) -> str | None:
+        """The newest signed head of the chain, canonical JSON; its seal is on disk, its own row with the next commit."""
+        return self.ledger.head
 
     @property
     def newest_seal(self) -> Seal:

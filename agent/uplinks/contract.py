@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from agent.model import Receipt, StoredRound
 
@@ -97,6 +97,20 @@ class Limits:
 
     message_bytes: int
     in_flight: int
+
+
+@runtime_checkable
+class TakesHeads(Protocol):
+    """An uplink whose platform may keep the signed heads of the chain."""
+
+    @property
+    def takes_heads(self) -> bool:
+        """Whether this platform has a place for them."""
+        ...
+
+    def send_head(self, head: str, tag: int) -> None:
+        """Hands over the newest head, JSON text, as `send` does; its receipt will carry `tag`."""
+        ...
 
 
 class Uplink(Protocol):

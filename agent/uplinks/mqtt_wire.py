@@ -42,6 +42,11 @@ def state_topic(prefix: str, station: str) -> str:
     return f"{prefix}/{station}/state"
 
 
+def head_topic(prefix: str, station: str) -> str:
+    """The retained topic of the newest signed head of the station's chain."""
+    return f"{prefix}/{station}/head"
+
+
 def state_payload(station: str, *, online: bool) -> bytes:
     """The state message. It carries no time: the will is fixed when the connection begins."""
     return json.dumps({"station": station, "state": "online" if online else "offline"}).encode("ascii")

@@ -102,6 +102,7 @@ class MqttPlatform:
                 "complaints": dict(self._inbox.complaints),
                 "sequences": self.archive.sequences(),
                 "states": self.archive.states(),
+                "heads": self.archive.heads(),
             }
 
     def rounds(self) -> list[ReceivedRound]:

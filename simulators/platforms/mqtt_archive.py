@@ -30,6 +30,10 @@ CREATE TABLE IF NOT EXISTS complaint (
 CREATE TABLE IF NOT EXISTS state (
     station TEXT PRIMARY KEY, payload TEXT NOT NULL, arrived_ms INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS head (
+    number INTEGER PRIMARY KEY, station TEXT NOT NULL, payload TEXT NOT NULL, arrived_ms INTEGER NOT NULL,
+    UNIQUE (station, payload)
+) STRICT;
 """
 
 _INSERT = "INSERT OR IGNORE INTO round VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1)"
@@ -86,6 +90,12 @@ class Archive:
         self._begin()
         self._database.execute("INSERT OR REPLACE INTO state VALUES (?, ?, ?)", (station, payload, arrived_ms))
 
+    def add_head(self, station: str, payload: str, arrived_ms: int) -> None:
+        """Keeps every signed head of a station's chain: what others hold nobody can make anew."""
+        self._begin()
+        row = (station, payload, arrived_ms)
+        self._database.execute("INSERT OR IGNORE INTO head (station, payload, arrived_ms) VALUES (?, ?, ?)", row)
+
     def commit(self) -> None:
         """Makes everything so far outlive this process."""
         if self._database.in_transaction:
@@ -118,6 +128,13 @@ class Archive:
     def states(self) -> dict[str, str]:
         """The last state of each station, as it was published."""
         return dict(self._database.execute("SELECT station, payload FROM state").fetchall())
+
+    def heads(self) -> dict[str, list[str]]:
+        """The signed heads of each station, as they were published, oldest first."""
+        found: dict[str, list[str]] = {}
+        for station, payload in self._database.execute("SELECT station, payload FROM head ORDER BY number"):
+            found.setdefault(station, []).append(payload)
+        return found
 
     def rounds(self) -> Iterator[ReceivedRound]:
         """All rounds by epoch and number, with the date that came last."""

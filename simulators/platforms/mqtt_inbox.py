@@ -1,6 +1,6 @@
 """What a water platform does with the messages: unpacks the rounds, judges them, keeps them, counts.
 
-Topics: `PREFIX/STATION/rounds` and `PREFIX/STATION/state`; what else is published is somebody else's and only relayed.
+Topics: `PREFIX/STATION/rounds`, `PREFIX/STATION/state` and `PREFIX/STATION/head`; what else is published is somebody else's and only relayed.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from simulators.platforms.mqtt_wire import Message
 Emit = Callable[[dict[str, Any]], None]
 """Takes an event: {"event": "noun.past_verb", …}, JSON types only."""
 
-_REST_OF_TOPIC = re.compile(r"([^/]{1,64})/(rounds|state)")
-_STATE_CHARACTERS = 65_536
+_REST_OF_TOPIC = re.compile(r"([^/]{1,64})/(rounds|state|head)")
+_STATE_CHARACTERS = 65_536  # of a head too
 
 
 class Heads:
@@ -63,8 +63,13 @@ class Inbox:
             self._complain([Complaint(Fall.WRONG_TOPIC, "", message.topic[:120])])
             return
         station, kind = fitting.groups()
-        if kind == "state":
+        if kind in {"state", "head"}:
             payload = message.payload[:_STATE_CHARACTERS].decode("utf-8", "replace")
+        if kind == "head":
+            self.archive.add_head(station, payload, self._wall_ms())
+            self._emit({"event": "head.received", "station": station, "head": payload})
+            return
+        if kind == "state":
             self.archive.set_state(station, payload, self._wall_ms())
             self._emit({"event": "state.received", "station": station, "state": payload})
             return

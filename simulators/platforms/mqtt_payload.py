@@ -46,7 +46,7 @@ class Fall(StrEnum):
     BAD_VALUE = "BAD_VALUE"  # decimal text, null, or for status a list of flags
     VALUE_WITHOUT_REASON = "VALUE_WITHOUT_REASON"  # null has its reason in quality
     BAD_QUALITY = "BAD_QUALITY"  # quality: a quantity of this round to its reasons
-    WRONG_TOPIC = "WRONG_TOPIC"  # qushui/STATION/rounds and qushui/STATION/state
+    WRONG_TOPIC = "WRONG_TOPIC"  # qushui/STATION/rounds, …/state and …/head
     CHANGED_REPEAT = "CHANGED_REPEAT"  # one id, one content, for ever
 
 

@@ -87,6 +87,11 @@ class Link:
         self._watch()
         return len(payload) + len(topic)
 
+    def publish_head(self, topic: str, payload: bytes, tag: int, *, retain: bool) -> None:
+        """A message at QoS 1, kept by the broker, whose receipt will carry `tag`."""
+        self._tags[self._client.publish(topic, payload, qos=1, retain=retain).mid] = tag
+        self._watch()
+
     def say(self, topic: str, payload: bytes, *, retain: bool, qos: int) -> None:
         """A message about ourselves; nobody waits for its receipt but `is_busy`."""
         info = self._client.publish(topic, payload, qos=qos, retain=retain)

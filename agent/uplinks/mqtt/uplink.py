@@ -28,6 +28,7 @@ from agent.uplinks.mqtt_wire import (
     CONTENT_TYPES,
     RETAIN_NOT_SUPPORTED,
     Composer,
+    head_topic,
     rounds_topic,
     state_payload,
     state_topic,
@@ -72,6 +73,7 @@ class MqttUplink:
         self._client_id = settings.client_id or f"qushui-{station.id}-{name}"
         self._rounds_topic = TELEMETRY.get(settings.format) or rounds_topic(settings.topic, station.id)
         self._state_topic = state_topic(settings.topic, station.id)
+        self._head_topic = head_topic(settings.topic, station.id)
         self._composer = _composer(settings, station)
         self._announced: set[str] = set()  # devices that this connection has named, where the platform wants that
         parts = urlsplit(settings.url)
@@ -112,6 +114,16 @@ class MqttUplink:
                     self._announced.add(device)
                     self._link.say(CONNECT, connect_payload(device), retain=False, qos=1)
         return self._link.publish(self._rounds_topic, payload, tag)
+
+    @property
+    def takes_heads(self) -> bool:
+        """Whether the form has a topic of ours for them."""
+        return self._settings.format not in TELEMETRY
+
+    def send_head(self, head: str, tag: int) -> None:
+        """Publishes the chain's head, retained, at QoS 1."""
+        assert self._link is not None
+        self._link.publish_head(self._head_topic, head.encode("utf-8"), tag, retain=self._may_retain)
 
     def fileno(self) -> int:
         """The descriptor of this connection."""
