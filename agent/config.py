@@ -322,7 +322,19 @@ class _Loader:
             else:
                 settings = judged(self._document, path, models[kind.value])
                 found[name] = None if settings is None else settings.options()
+                self._check_named(path, node)
         return found
+
+    def _check_named(self, path: Steps, node: Node) -> None:
+        """The intakes that a centre is told about, and the meter of its supply voltage, are there."""
+        entries = node.entries()
+        intakes = entries["intakes"].entries() if "intakes" in entries else {}
+        named = [((*path, "intakes", channel), each, "intakes") for channel, each in intakes.items()]
+        named += [((*path, "supply"), entries["supply"], "meters")] if "supply" in entries else []
+        for place, each, section in named:
+            known = list(self._section(section))
+            if isinstance(each.value, str) and is_name(each.value) and each.value not in known:
+                self._document.complain_reference(place, section[:-1], known)
 
 
 def _text_in(node: Node, key: str) -> str:

@@ -46,6 +46,7 @@ def test_every_key_of_the_configuration_and_of_profiles_is_explained(lang: str) 
         ArchiveForm,
         *sections_of(ArchiveForm),
         *settings_models().values(),
+        *(section for settings in settings_models().values() for section in sections_of(settings)),
     }
     keys = {f"{locale_name(section)}.{name}" for section in sections for name in keys_of(section)}
     keys |= {f"{protocol}-item.{key}" for protocol in DRIVERS for key in item_keys(protocol)}
@@ -64,6 +65,7 @@ def test_nothing_is_explained_that_is_not_there(lang: str) -> None:
         ArchiveForm,
         *sections_of(ArchiveForm),
         *settings_models().values(),
+        *(section for settings in settings_models().values() for section in sections_of(settings)),
     }
     keys = {f"field.{locale_name(section)}.{name}" for section in sections for name in keys_of(section)}
     keys |= {f"field.{protocol}-item.{key}" for protocol in DRIVERS for key in item_keys(protocol)}
