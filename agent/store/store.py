@@ -90,6 +90,7 @@ class Store:
         self._slow_s = clock.monotonic()  # when a line last had to wait
         self._work = threading.Event()  # something waits, after nothing did
         self._subscribers = Subscribers()
+        self.subscribe, self.unsubscribe = self._subscribers.add, self._subscribers.remove
 
     def open(self, *, beat: Callable[[], None] | None = None) -> None:
         """Opens or creates the file and takes up where it ends; a sound file is not scanned.
@@ -210,14 +211,6 @@ class Store:
         """The highest number on disk; every number up to it is there, or was deleted by retention."""
         return self._committed
 
-    def subscribe(self) -> int:
-        """A non-blocking eventfd, written after each commit; closed by `close`."""
-        return self._subscribers.add()
-
-    def unsubscribe(self, descriptor: int) -> None:
-        """Closes what `subscribe` gave."""
-        self._subscribers.remove(descriptor)
-
     def begin_cursor(self, name: str, *, since_ms: int | None = None) -> Ranges:
         """The set `name` owes, as it was kept; a new uplink owes what follows from now on.
 
@@ -261,7 +254,7 @@ class Store:
 
     @property
     def head(self) -> str | None:
-        """The newest signed head of the chain, canonical JSON; its seal is on disk, its own row with the next commit."""
+        """The newest signed head of the chain, canonical JSON; its seal is on disk, its row with the next commit."""
         return self.ledger.head
 
     @property

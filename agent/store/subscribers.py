@@ -13,7 +13,7 @@ class Subscribers:
         self._descriptors: list[int] = []
 
     def add(self) -> int:
-        """One more, written after each commit."""
+        """One more, written after each commit; closed with the store."""
         descriptor = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._descriptors.append(descriptor)
         return descriptor
