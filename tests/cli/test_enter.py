@@ -1,0 +1,244 @@
+"""`qushui enter`: what a person says goes into the books once, with who said it; slips are asked, mistakes refused."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.cli.main import main
+from agent.clock import SystemClock
+from agent.control import ControlError
+from agent.store.book_reader import BookReader
+from tests.agent.test_photos import PNG
+from tests.system.processes import Daemon
+
+Say = Callable[..., tuple[int, str, str]]
+
+AGENT = """station: {{id: pumphouse-12, timezone: Asia/Shanghai}}
+store: {{path: {state}/qushui.db, free_disk: 1MB}}
+clock: {{trust: host}}
+lines:
+  rs485-1: {{port: {state}/nowhere, baud: 9600}}
+meters:
+  main-flow: {{line: rs485-1, profile: tuf2000, address: "1", poll: 60s}}
+  pump-kwh: {{line: rs485-1, profile: dlt645-2007-single, address: "000000000012", poll: 60s}}
+  old-well: {{manual: [volume_forward]}}
+intakes:
+  well-3: {{code: "430281W0007", water: {{meter: main-flow, digits: 6}}}}
+  well-4: {{code: "430281W0008", water: {{meter: old-well}}}}
+"""
+READING = ("enter", "reading", "old-well", "volume_forward")
+REPLACEMENT = ("enter", "replacement", "pump-kwh", "--quantity", "energy_import")
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Path:
+    (tmp_path / "state").mkdir()
+    (tmp_path / "agent.yaml").write_text(AGENT.format(state=tmp_path / "state"), encoding="utf-8")
+    return tmp_path
+
+
+@pytest.fixture
+def say(here: Path, capsys: pytest.CaptureFixture[str]) -> Say:
+    def spoken(*words: str, lang: str = "en") -> tuple[int, str, str]:
+        capsys.readouterr()
+        status = main([*words, "--who", "Li", "-c", str(here / "agent.yaml"), "--lang", lang])
+        said = capsys.readouterr()
+        return status, said.out, said.err
+
+    return spoken
+
+
+def days_ago(days: int, hour: int = 8) -> str:
+    day = SystemClock("host").now() - timedelta(days=days)
+    return f"{day:%Y-%m-%d} {hour:02}:00"
+
+
+def ms_of(text: str) -> int:
+    return round(datetime.fromisoformat(f"{text}:00+08:00").timestamp() * 1000)
+
+
+def ledger(here: Path) -> list[Any]:
+    with closing(BookReader(here / "state" / "qushui.db")) as book:
+        return book.ledger()
+
+
+def round_at(here: Path, meter: str, at_ms: int) -> Any:
+    with closing(BookReader(here / "state" / "qushui.db")) as book:
+        return book.at(meter, at_ms)
+
+
+def test_a_reading_by_hand_is_a_round_with_its_own_time_and_its_evidence(here: Path, say: Say) -> None:
+    (here / "IMG 1").write_bytes(PNG)  # a name says nothing
+    at = days_ago(3)
+    status, out, err = say(*READING, "1234.50", "--at", at, "--photo", str(here / "IMG 1"), "--note", "wet", "--json")
+    assert status == 0, err
+    told = json.loads(out)
+    (row,) = ledger(here)
+    assert (row.kind, row.subject, row.at_ms, row.who) == ("reading", "old-well", ms_of(at), "Li")
+    assert row.body["value"] == "1234.50"
+    assert row.body["note"] == "wet"
+    assert (here / "state" / row.body["photo"][0]["file"]).read_bytes() == PNG
+    found = round_at(here, "old-well", ms_of(at))
+    assert (found.at_ms, found.texts, found.layout.protocol) == (ms_of(at), ("1234.50",), "manual")
+    assert told["round"] == row.body["round"] == found.id
+
+
+def test_a_polled_meter_can_be_read_by_hand_too(here: Path, say: Say) -> None:
+    assert say("enter", "reading", "main-flow", "volume_forward", "12.5", "--at", days_ago(1))[0] == 0
+    assert round_at(here, "main-flow", ms_of(days_ago(1))).texts == ("12.5",)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("enter", "reading", "old-wel", "volume_forward", "1"), "Did you mean old-well?"),
+        (("enter", "reading", "old-well", "volume_forwrad", "1"), "volume_forward"),
+        (("enter", "reading", "old-well", "flow_rate", "1"), "does not tell flow_rate"),
+        ((*READING, "12,5"), "12,5 is no number"),
+        ((*READING, "-1"), "below 0"),
+        ((*READING, "NaN"), "no number"),
+        (("enter", "reading", "main-flow", "volume_forward", "1000000"), "6 digits"),
+        ((*READING, "1.1234567"), "decimal places"),
+    ],
+)
+def test_what_cannot_be_is_refused_and_named(here: Path, say: Say, words: tuple[str, ...], said: str) -> None:
+    status, out, err = say(*words, "--at", days_ago(1))
+    assert (status, out) == (2, "")
+    assert said in err
+    assert not (here / "state" / "qushui.db").exists()
+
+
+def test_a_time_that_has_not_come_or_is_none_is_refused(say: Say) -> None:
+    for at, said in ((days_ago(-2), "has not come"), ("yesterday", "is no time"), ("1999-01-01 08:00", "is no time")):
+        status, _, err = say(*READING, "1", "--at", at)
+        assert status == 2
+        assert said in err
+
+
+def test_a_slip_of_the_finger_is_asked_before_it_is_booked(here: Path, say: Say) -> None:
+    assert say(*READING, "1000", "--at", days_ago(5))[0] == 0
+    for value, at, said in (
+        ("10000", days_ago(4), "far from"),
+        ("999", days_ago(4), "below the last known"),
+        ("1000", days_ago(6), "derived anew"),
+    ):
+        status, _, err = say(*READING, value, "--at", at)
+        assert status == 1
+        assert said in " ".join(err.split())
+        assert "--yes" in err
+    assert len(ledger(here)) == 1
+    assert say(*READING, "10000", "--at", days_ago(4), "--yes")[0] == 0
+    assert say(*READING, "10100", "--at", days_ago(3))[0] == 0
+    assert [row.body["value"] for row in ledger(here)] == ["1000", "10000", "10100"]
+
+
+def test_a_photo_that_is_none_stops_the_entry(here: Path, say: Say) -> None:
+    (here / "a.jpg").write_bytes(b"not a photo")
+    status, _, err = say(*READING, "1", "--at", days_ago(1), "--photo", str(here / "a.jpg"))
+    assert status == 2
+    assert "a.jpg" in err
+    (here / "b.png").write_bytes(PNG)
+    status, _, err = say(*READING, "1", "--at", days_ago(1), "--photo", str(here / "b.png"), "--photo-max", "0.00001")
+    assert status == 2
+    assert "--photo-max" in err
+    assert not (here / "state" / "qushui.db").exists()
+
+
+def test_a_replacement_keeps_both_registers_and_the_new_factor(here: Path, say: Say) -> None:
+    words = ("--old-final", "1240.5", "--new-initial", "0.1", "--ct", "100/5", "--pt", "10", "--reason", "burnt",
+             "--serial-old", "A1", "--serial-new", "B2", "--seal-new", "S9", "--tester", "Wang")  # fmt: skip
+    assert say(*REPLACEMENT, "--at", days_ago(1), *words)[0] == 0
+    (row,) = ledger(here)
+    assert (row.kind, row.subject, row.at_ms) == ("replacement", "pump-kwh", ms_of(days_ago(1)))
+    assert row.body == {
+        "quantity": "energy_import", "old_final": "1240.5", "new_initial": "0.1", "multiplier": "200", "reset": False,
+        "reason": "burnt", "serial_old": "A1", "serial_new": "B2", "seal_new": "S9", "tester": "Wang", "photo": [],
+    }  # fmt: skip
+    assert say("enter", "reading", "pump-kwh", "energy_import", "3.2", "--at", days_ago(0, 0))[0] == 0  # the new one's
+
+
+def test_a_replacement_without_the_old_number_is_asked(here: Path, say: Say) -> None:
+    status, _, err = say(*REPLACEMENT, "--at", days_ago(1), "--new-initial", "0")
+    assert status == 1
+    assert "lost" in err
+    assert say(*REPLACEMENT, "--at", days_ago(1), "--new-initial", "0", "--yes")[0] == 0
+    assert ledger(here)[0].body["old_final"] is None
+
+
+def test_only_a_counter_can_be_replaced_or_decided_on(say: Say) -> None:
+    words = ("--quantity", "flow_rate", "--at", days_ago(1), "--new-initial", "0", "--yes")
+    status, _, err = say("enter", "replacement", "main-flow", *words)
+    assert status == 2
+    assert "no counter" in err
+
+
+def test_a_decision_says_how_often_or_that_nobody_knows(here: Path, say: Say) -> None:
+    words = ("enter", "decision", "main-flow", "--quantity", "volume_forward", "--register", "12.3", "--reason", "gap")
+    assert say(*words, "--wraps", "1", "--at", days_ago(2))[0] == 0
+    assert say(*words, "--restart", "--at", days_ago(1), "--yes")[0] == 0
+    assert say(*words)[0] == 2  # one of the two has to be said
+    assert say(*words, "--wraps", "-1")[0] == 2
+    assert [(row.kind, row.body["wraps"], row.body["register"]) for row in ledger(here)] == [
+        ("decision", 1, "12.3"), ("decision", None, "12.3"),
+    ]  # fmt: skip
+
+
+def test_only_what_is_open_can_be_acknowledged(here: Path, say: Say) -> None:
+    words = ("enter", "acknowledge", "well-3", "r16", "--reason", "meant")
+    assert say(*READING, "1", "--at", days_ago(1))[0] == 0  # makes the database
+    status, _, err = say(*words)
+    assert status == 1
+    assert "Nothing of R16" in err
+    assert say("enter", "acknowledge", "well-9", "R16", "--reason", "x")[0] == 2
+    with closing(sqlite3.connect(here / "state" / "qushui.db")) as database:
+        database.execute(
+            "INSERT INTO event VALUES (1, 'well-3', 'R16', '1', 'meter/main-flow', 'ct', 1, NULL, 3, 1, 1, '{}')"
+        )
+        database.commit()
+    assert say(*words)[0] == 0
+    row = ledger(here)[-1]
+    assert (row.kind, row.subject, row.body) == (
+        "acknowledgement", "meter/main-flow", {"rule": "R16", "reason": "meant"},
+    )  # fmt: skip
+
+
+def test_while_nobody_knows_the_time_nothing_is_entered(say: Say, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SystemClock, "synced", False)
+    status, _, err = say(*READING, "1", "--at", days_ago(1))
+    assert status == 1
+    assert "clock set" in err
+
+
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_a_running_agent_takes_it_down_and_refuses_what_is_no_declaration(here: Path, say: Say, lang: str) -> None:
+    daemon = Daemon(here, here / "agent.yaml", here / "state" / "qushui.db")
+    try:
+        daemon.ready()
+        status, out, err = say(*READING, "1234.5", "--at", days_ago(3), lang=lang)
+        assert status == 0, err
+        assert "1234.5" in out
+        assert say(*REPLACEMENT, "--at", days_ago(1), "--old-final", "5", "--new-initial", "0", lang=lang)[0] == 0
+        assert [row.kind for row in ledger(here) if row.who == "Li"] == ["reading", "replacement"]
+        found = round_at(here, "old-well", ms_of(days_ago(3)))
+        assert (found.at_ms, Decimal(found.texts[0])) == (ms_of(days_ago(3)), Decimal("1234.5"))
+        for arguments in ({}, {"kind": "key", "subject": "x", "at_ms": 1, "body": {}, "who": "Li"},
+                          {"kind": "archive", "subject": "x", "at_ms": 1, "body": {}, "who": " "}):  # fmt: skip
+            with pytest.raises(ControlError, match="BAD_DECLARATION"):
+                daemon.ask("declare", **arguments)
+        reading = {"meter": "x", "quantity": "volume_forward", "value": "1", "at_ms": 1, "who": "Li", "photo": []}
+        with pytest.raises(ControlError, match="UNKNOWN_METER"):
+            daemon.ask("enter-reading", **reading)
+        for value in ("NaN", "-1", "x"):
+            with pytest.raises(ControlError, match="BAD_READING"):
+                daemon.ask("enter-reading", **{**reading, "meter": "old-well", "value": value})
+    finally:
+        assert daemon.stop() == 0
