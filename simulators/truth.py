@@ -73,7 +73,12 @@ class Journal:
         self._served = {meter: sorted(entries, key=lambda each: each[0]) for meter, entries in found.items()}
 
     def wrong_values(self, found: ReceivedRound) -> Iterator[WrongValue]:
-        """Readings of a round that are other than what the meter served. A missing value is never wrong."""
+        """Readings of a round that are other than what the meter served. A missing value is never wrong.
+
+        An intake's reading is derived: no meter served it, so it is not judged here.
+        """
+        if found.source:
+            return
         entries = self._served.get(found.meter, [])
         at_ms = 0 if found.at is None else milliseconds_of(found.at)
         first = bisect_left(entries, at_ms - EARLIER_MS, key=lambda each: each[0])

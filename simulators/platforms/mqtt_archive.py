@@ -11,6 +11,7 @@ import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from simulators.platforms.mqtt_payload import Complaint, Fall, PublishedRound
@@ -41,12 +42,13 @@ _SELECT = "SELECT station, meter, at, slot, content FROM round WHERE epoch = ? A
 
 
 class ReceivedRound(NamedTuple):
-    """A round as it was received. Values are decimal text, flags or None."""
+    """A round as it was received. Values are decimal text, flags or None; `source` is that of an intake's reading."""
 
     id: str
     meter: str
     at: str | None
     values: Mapping[str, str | list[str] | None]
+    source: Mapping[str, object] = MappingProxyType({})
 
 
 class Archive:
@@ -141,7 +143,8 @@ class Archive:
         for epoch, number, meter, at, content in self._database.execute(
             "SELECT epoch, number, meter, at, content FROM round ORDER BY epoch, number"
         ):
-            yield ReceivedRound(f"{epoch}-{number}", meter, at, json.loads(content)["values"])
+            held = json.loads(content)
+            yield ReceivedRound(f"{epoch}-{number}", meter, at, held["values"], held.get("source", {}))
 
     def _begin(self) -> None:
         if not self._database.in_transaction:
@@ -173,4 +176,7 @@ class Archive:
 
 
 def _content(found: PublishedRound) -> str:
-    return json.dumps({"values": found.values, "quality": found.quality}, sort_keys=True, separators=(",", ":"))
+    content: dict[str, object] = {"values": found.values, "quality": found.quality}
+    if found.source:
+        content["source"] = found.source
+    return json.dumps(content, sort_keys=True, separators=(",", ":"))

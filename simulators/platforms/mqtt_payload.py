@@ -10,7 +10,7 @@ import json
 import re
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -22,6 +22,10 @@ ZLIB_CONTENT_TYPE = "application/json+zlib"
 _ZLIB_HEAD = 0x78  # RFC 1950: deflate, 32 kB window; no JSON text begins with it
 _DETAIL_CHARACTERS = 120
 _KEYS = frozenset({"id", "meter", "at", "slot", "resent", "values", "quality"})
+_SOURCE = {  # what an intake's reading rests on: allowed, and what each of them has to be
+    "origin": str, "coefficient": str, "model": str, "u": str, "from": str, "to": str, "flags": list, "qc": int,
+}  # fmt: skip
+_ORIGINS = frozenset({"measured", "derived", "manual"})
 _ID = re.compile(r"[0-9a-f]{8}-[1-9][0-9]{0,17}")
 _METER = re.compile(r"[a-z0-9-]{1,32}")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?(Z|[+-]\d\d:\d\d)")
@@ -45,6 +49,7 @@ class Fall(StrEnum):
     UNKNOWN_QUANTITY = "UNKNOWN_QUANTITY"
     BAD_VALUE = "BAD_VALUE"  # decimal text, null, or for status a list of flags
     VALUE_WITHOUT_REASON = "VALUE_WITHOUT_REASON"  # null has its reason in quality
+    BAD_SOURCE = "BAD_SOURCE"  # origin … qc: of an intake's reading, as the schema has them
     BAD_QUALITY = "BAD_QUALITY"  # quality: a quantity of this round to its reasons
     WRONG_TOPIC = "WRONG_TOPIC"  # qushui/STATION/rounds, …/state and …/head
     CHANGED_REPEAT = "CHANGED_REPEAT"  # one id, one content, for ever
@@ -61,7 +66,10 @@ class Complaint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishedRound:
-    """A round as published, checked. Values are decimal text, flags or None."""
+    """A round as published, checked. Values are decimal text, flags or None.
+
+    `source`: what an intake's reading rests on; empty for a meter's.
+    """
 
     id: str
     meter: str
@@ -70,6 +78,7 @@ class PublishedRound:
     resent: bool
     values: Mapping[str, str | list[str] | None]
     quality: Mapping[str, list[str]]
+    source: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def epoch(self) -> str:
@@ -103,7 +112,8 @@ def judge(payload: bytes, content_type: str | None) -> tuple[list[PublishedRound
         if wrong:
             complaints += wrong
         else:
-            rounds.append(PublishedRound(**each))
+            source = {key: each.pop(key) for key in sorted(_SOURCE.keys() & each.keys())}
+            rounds.append(PublishedRound(**each, source=source))
     return rounds, complaints
 
 
@@ -145,8 +155,11 @@ def _falls(found: object) -> Iterator[tuple[Fall, object]]:
         return
     for key in sorted(_KEYS - found.keys()):
         yield Fall.MISSING_KEY, key
-    for key in sorted(found.keys() - _KEYS):
+    for key in sorted(found.keys() - _KEYS - _SOURCE.keys()):
         yield Fall.UNKNOWN_KEY, key
+    for key, kind in _SOURCE.items():
+        if key in found and (not isinstance(found[key], kind) or (key == "origin" and found[key] not in _ORIGINS)):
+            yield Fall.BAD_SOURCE, f"{key}: {found[key]}"
     if found.keys() >= _KEYS:
         if not _fits(_ID, found["id"]):
             yield Fall.BAD_ID, found["id"]

@@ -8,9 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from agent.form.fields import duration_ms
-from simulators.plant_cli import opened
-from simulators.plant_form import PlantForm
 from simulators.platforms.mqtt_behaviour import Behaviour, obeyed
 from simulators.platforms.mqtt_payload import Fall, judge
 
@@ -48,32 +45,6 @@ def test_the_example_message_is_a_sound_one(lang):
     assert message is not None
     rounds, complaints = judge(message[1].encode(), None)
     assert (len(rounds), complaints) == (1, [])
-
-
-@LANGUAGES
-def test_the_example_station_opens(lang, tmp_path):
-    station = "\n".join(re.findall(r"^    ((?:lines|meters|plant): .*)$", page(lang), re.MULTILINE))
-    (tmp_path / "station.yaml").write_text(station, encoding="utf-8")
-    house = opened(tmp_path / "station.yaml", [])
-    assert (list(house.lines), house.form.speed) == (["lan"], 60)
-
-
-@LANGUAGES
-def test_the_plants_keys_stand_on_the_page_with_their_defaults(lang):
-    shown = {
-        section: dict(re.findall(r"`?([a-z_]+): ([0-9.a-z]+)`", cells))
-        for section, cells in re.findall(r"^\| `(plant|well|pump|pipe|grid)` \| (.*) \|$", page(lang), re.MULTILINE)
-    }
-    plant = PlantForm()
-    for section, form in {
-        "plant": plant,
-        **{name: getattr(plant, name) for name in ("well", "pump", "pipe", "grid")},
-    }.items():
-        fields = {name: value for name, value in form if not hasattr(value, "model_fields_set")}
-        assert set(shown[section]) == set(fields)
-        for name, value in fields.items():
-            text = shown[section][name]
-            assert value == (duration_ms(text) if text[-1].isalpha() else type(value)(text)), name
 
 
 def test_both_languages_show_the_same_orders():

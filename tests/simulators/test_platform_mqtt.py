@@ -196,6 +196,8 @@ def test_a_live_lane_beside_a_backlog_is_in_order_and_a_number_below_both_is_not
         ({"values": {"volume": "1"}, "quality": {}}, Fall.UNKNOWN_QUANTITY),
         ({"quality": {}}, Fall.VALUE_WITHOUT_REASON),
         ({"quality": {"flow_rate": "NO_REPLY"}}, Fall.BAD_QUALITY),
+        ({"origin": "guessed"}, Fall.BAD_SOURCE),
+        ({"flags": "GAP"}, Fall.BAD_SOURCE),
         ({"quality": {"flow_rate": ["NO_REPLY"], "power": ["NO_REPLY"]}}, Fall.BAD_QUALITY),
         ({"extra": 1}, Fall.UNKNOWN_KEY),
     ],
