@@ -106,6 +106,7 @@ class Book:
         self.findings = findings
         self.change_to: Intake | None = None  # other settings, to be taken up with the next commit
         self.trouble = ""  # why it is stopped
+        self.is_back = False  # it has gone back, and nobody has asked yet
         self.account: Account | None = None
         self.number = 0  # every round up to it was heard or does not concern this intake
         self.told = 0
@@ -167,6 +168,7 @@ class Book:
                 at_ms, number, text = (0, 0, None) if back is None else back
                 bound_ms = at_ms - 1
                 self._open(text, number)
+                self.is_back = True
                 waiting = [each for each in rows if each not in refused]
         return refused
 
@@ -202,7 +204,7 @@ class Book:
                     is_revised = False
                     told.statements.append((_EVENT, _event(self.intake.name, outcome)))
                     found.append(outcome)
-        self.findings.follow(found)
+        self.findings.follow(found, is_known=is_known)
         self.passed(heard.number)
         return told
 
@@ -240,7 +242,7 @@ class Book:
 
     def saved_state(self) -> tuple[int, str] | None:
         """Number and state to keep; None while it repeats what was heard before, or is stopped."""
-        if self.account is None or self.is_repeating or self.trouble:
+        if self.account is None or self.is_repeating:
             return None
         return self.number, self.account.state_text()
 

@@ -118,19 +118,21 @@ class Books:
         told: Told,
     ) -> None:
         is_dated = taken.dates.spell(taken.top + 1)[0] is not None
-        end_s = self._clock.monotonic() + MOST_S
-        new: list[Declared] | None = None
-        with self._reading():
+        try:
             new = self._declared(ledger)
-        if new is None:
+            prefix = self._prefix()
+        except (sqlite3.Error, OSError) as error:
+            self._not_read(error)
             return
+        behind = [book for book in self._running() if book.account is None or book.number < committed]
         for book in self._running():
             with self._guard(book):
                 self._declare(book, new, gone, told)
                 if is_dated:
+                    end_s = self._clock.monotonic() + MOST_S / max(1, len(behind))
                     self._catch_up(book, committed, taken.dates, end_s, told)
         if is_dated:
-            self._hear_live(taken, layouts, committed, end_s, told)
+            self._hear_live(taken, layouts, committed, prefix, told)
             self._tell()
         self.is_behind = is_dated and any(book.number < taken.top for book in self._running())
 
@@ -175,8 +177,12 @@ class Books:
     def restated(self) -> list[Statement]:
         """Where the accounts are, for a file that replaces a damaged one."""
         self._epoch = ""
-        states = [(book.intake.name, book.saved_state()) for book in self._running()]
-        return [account_row(name, *state) for name, state in states if state is not None]
+        rows: list[Statement] = []
+        for book in self._running():
+            with self._guard(book):
+                state = book.saved_state()
+                rows += [] if state is None else [account_row(book.intake.name, *state)]
+        return rows
 
     def snapshot(self, committed: int) -> dict[str, dict[str, object]]:
         """What `qushui status` shows of each account; `backlog_rounds` counts the rounds of all meters."""
@@ -213,14 +219,14 @@ class Books:
         elif book.change_to is not None:
             refused = book.change(rows, gone)
         elif new:
-            number = book.number
             refused = book.declare(new, rows, gone)
-            if book.number < number:
-                heard_ms = book.account.heard_ms
-                told.statements.append((_FORGET_EVENTS, (book.intake.name, -1 if heard_ms is None else heard_ms)))
-                self._log.info("account.went_back", intake=book.intake.name, number=book.number, until=book.told)
         else:
             return
+        if book.is_back:
+            book.is_back = False
+            heard_ms = None if book.account is None else book.account.heard_ms
+            told.statements.append((_FORGET_EVENTS, (book.intake.name, -1 if heard_ms is None else heard_ms)))
+            self._log.info("account.went_back", intake=book.intake.name, number=book.number, until=book.told)
         for row in refused:
             self._log.warning("declaration.refused", intake=book.intake.name, id=row.id, kind=row.kind)
 
@@ -240,10 +246,10 @@ class Books:
                 return
         book.passed(found[-1].number if len(found) == MOST_ROUNDS else committed)
 
-    def _hear_live(self, taken: Taken, layouts: Layouts, committed: int, end_s: float, told: Told) -> None:
+    def _hear_live(self, taken: Taken, layouts: Layouts, committed: int, prefix: str, told: Told) -> None:
         """Steps those that are not behind over the rounds that are about to be stored."""
         live = [book for book in self._running() if book.account is not None and book.number >= committed]
-        last = taken.top
+        last, end_s = taken.top, self._clock.monotonic() + MOST_S
         for row in taken.rounds if live else ():
             if not self._hearers_of(row[1], layouts):
                 continue
@@ -253,13 +259,13 @@ class Books:
             offset_ms, _ = taken.dates.spell(row[0])
             if offset_ms is None:
                 continue
-            heard = _heard(row, layouts.known(row[1]), row[2] + offset_ms, self._prefix())
+            heard = _heard(row, layouts.known(row[1]), row[2] + offset_ms, prefix)
             for book in self._hearers_of(row[1], layouts):
-                if book in live and not book.trouble:
+                if book in live and book.account is not None:
                     with self._guard(book):
                         told.add(book.hear(heard))
         for book in live:
-            if not book.trouble:
+            if book.account is not None:
                 book.passed(last)
 
     def _hearers_of(self, number: int, layouts: Layouts) -> tuple[Book, ...]:
@@ -280,29 +286,31 @@ class Books:
     def _tell(self) -> None:
         """Faults of rules, and the end of those that stopped an account."""
         for book in self._running():
-            if book.account is not None and not book.is_repeating:
+            if book.account is None or book.is_repeating:
+                continue
+            with self._guard(book):
                 book.findings.tell()
                 self._faults.cleared(FaultCode.INTAKE_STOPPED, place_of(book.intake.name))
 
     @contextlib.contextmanager
-    def _reading(self) -> Iterator[None]:
-        """A file that cannot be read now is read with a later commit."""
+    def _guard(self, book: Book) -> Iterator[None]:
+        """Whatever an account raises stops it, and nothing else: its rounds are stored all the same.
+
+        Where the file could not be read, the account is loaded again with the next commit.
+        """
         try:
             yield
         except (sqlite3.Error, OSError) as error:
-            self._log.warning("books.not_read", error=str(error))
-
-    @contextlib.contextmanager
-    def _guard(self, book: Book) -> Iterator[None]:
-        """Whatever an account raises stops it, and nothing else: its rounds are stored all the same."""
-        try:
-            with self._reading():
-                yield
+            self._not_read(error)
+            book.account = None
         except Exception as error:  # noqa: BLE001 - an account's mistake must never cost a round
             self._stop(book, error)
 
+    def _not_read(self, error: Exception) -> None:
+        self._log.warning("books.not_read", error=str(error))
+
     def _stop(self, book: Book, error: Exception) -> None:
-        book.trouble = repr(error)
+        book.trouble, book.account = repr(error), None
         proof = {"error": repr(error), "number": book.number}
         self._faults.raised(FaultCode.INTAKE_STOPPED, place_of(book.intake.name), **proof)
         self._log.error("account.stopped", intake=book.intake.name, traceback=traceback.format_exc(), **proof)

@@ -37,13 +37,14 @@ class Findings:
         faults = {self._fault(key) for key in self._open}
         self._raised |= {fault for fault in faults if fault is not None}
 
-    def follow(self, found: Iterable[Found]) -> None:
-        """Notes what began, goes on or ended."""
+    def follow(self, found: Iterable[Found], *, is_known: bool) -> None:
+        """Notes what began, goes on or ended; `is_known`: it was told before."""
         for each in found:
             key = (each.rule, each.subject, each.quantity)
             if each.ended_ms is None:
                 self._open[key] = dict(each.evidence)
-                self._news.add(key)
+                if not is_known:
+                    self._news.add(key)
             else:
                 self._open.pop(key, None)
 

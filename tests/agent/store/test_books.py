@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from decimal import Decimal
 
 import pytest
@@ -11,6 +12,7 @@ from agent.faults import FaultCode
 from agent.intakes import account
 from agent.model import INTAKE, StoredRound
 from agent.store.book import KINDS
+from agent.store.reader import Reader
 from tests.agent.store.accounts import HOUR_MS, CountingAccount, counting
 from tests.agent.store.conftest import LAYOUT, fill, layout_of, round_of
 from tests.fakes import BOOT_ID, START_MS, FakeClock
@@ -212,6 +214,37 @@ def test_an_account_that_raises_costs_no_round_and_goes_on_after_the_next_start(
     store.commit()
     assert totals(site) == ["0", "0.01", "2.99", "666.99"]
     assert not store.faults.open()
+
+
+def test_an_account_that_could_not_be_read_is_read_with_the_next_commit(site, monkeypatch):
+    store = opened(site)
+    fill(store, 2)
+    site.kill()
+    store = opened(site)
+    query = Reader.query
+    refused = iter((True, True, False))
+
+    def failing(self, sql, parameters):
+        if "FROM account" in sql and next(refused, False):
+            raise sqlite3.OperationalError("disk I/O error")
+        return query(self, sql, parameters)
+
+    monkeypatch.setattr(Reader, "query", failing)
+    store.append(round_of(5))
+    for _ in range(4):
+        store.commit()
+    assert totals(site) == ["0", "0.01", "0.04"]
+    assert not store.faults.open()
+    assert len(site.events("books.not_read")) == 2
+
+
+def test_a_fault_of_the_books_themselves_costs_no_round(site, monkeypatch):
+    store = opened(site)
+    monkeypatch.setattr(store._books, "_hear_live", lambda *_: 1 / 0)
+    store.append(round_of(1))
+    store.commit()
+    assert site.numbers() == [1]
+    assert {fault.code for fault in store.faults.open()} == {FaultCode.INTAKE_STOPPED}
 
 
 def test_a_finding_is_an_event_and_a_fault_until_it_ends(site):
