@@ -7,6 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from agent.model import INTAKE, StoredRound
+from agent.store.book_reader import BookReader
 from tests.system.processes import Daemon, Meters, until
 from tests.system.station import Site
 
@@ -109,7 +110,7 @@ def test_a_lost_database_costs_the_rounds_but_not_the_total(tmp_path: Path) -> N
         assert all(Decimal(text) >= 70 for one in _derived(site) if (text := _total(one)) is not None)
 
 
-def test_a_reading_taken_by_hand_and_a_late_replacement_reach_the_total(tmp_path: Path) -> None:
+def test_an_account_that_goes_back_while_its_meter_is_polled_comes_to_the_same_total(tmp_path: Path) -> None:
     with _site(tmp_path) as site:
         meters = site.start_meters()
         daemon = site.start_daemon().ready()
@@ -120,6 +121,26 @@ def test_a_reading_taken_by_hand_and_a_late_replacement_reach_the_total(tmp_path
         _settled(site, 10)
         assert daemon.status()["intakes"]["well-3"]["state"] == "live"
         assert daemon.stop() == 0
+
+
+def test_an_intake_that_a_reload_adds_accounts_for_what_is_stored(tmp_path: Path) -> None:
+    with _site(tmp_path) as site:
+        intakes, site.intakes = site.intakes, {}
+        site.write()
+        meters = site.start_meters()
+        daemon = site.start_daemon().ready()
+        _counts(meters, site, 1000)
+        _counts(meters, site, 1025)
+        assert daemon.status()["intakes"] == {}
+        site.intakes = intakes
+        site.write()
+        daemon.ask("reload")
+        _settled(site, 25)
+        _counts(meters, site, 1030)
+        _settled(site, 30)
+        assert daemon.stop() == 0
+        kinds = [row.kind for row in BookReader(site.database).ledger()]
+        assert "config" in kinds
 
 
 def _declared(daemon: Daemon) -> int:
