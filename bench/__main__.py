@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench import bus, cost, disk, load, mixed, outage
+from bench import bus, cost, disk, load, mixed, outage, report
 from bench.figures import Bench, Experiment, Figure, table
 
 EXPERIMENTS: dict[str, Experiment] = {
@@ -35,6 +35,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     "sustained": load.sustained,
     "drain": load.drain,
     "disk": disk.whole_life,
+    "report": report.quarter,
 }
 DEFAULT_S = 360.0
 
