@@ -83,7 +83,7 @@ def _lines(told: Mapping[str, Any], site: Site, out: Messages) -> list[str]:
         ),
         *_section(
             "intakes",
-            [_intake_row(name, intake, site, out) for name, intake in told["intakes"].items()],
+            [_intake_row(name, intake, site, out) for name, intake in told.get("intakes", {}).items()],
             out,
             right=(2, 3, 4),
         ),
