@@ -25,7 +25,6 @@ from agent.uplinks.reporting.worker import ReportWorker
 
 _HOUR_MS = 3_600_000
 _OWN = ("flow_rate", "volume_withdrawn")  # an intake's, with each reading
-_OF_METERS = ("pressure", "level", "depth_to_water", "velocity", "temperature", "power", "energy_import")
 
 
 def make_worker(
@@ -87,12 +86,12 @@ def wanted_of(config: Config, options: CentreOptions) -> Iterator[Wanted]:
     for channel, intake in options.intakes.items():
         settings = config.intakes[intake]
         own_ms = min(settings.periods_ms.values(), default=_HOUR_MS)
-        for quantity in _OWN:
-            yield Wanted(channel=channel, quantity=quantity, meter=intake, period_ms=own_ms)
-        yield Wanted(channel=channel, quantity="volume_hour", meter=intake, period_ms=_HOUR_MS, is_exact=True)
-        for quantity in _OF_METERS:
-            meter = next((each for each in sorted(settings.meters) if _has(config, each, quantity)), None)
-            if meter is not None:
+        for quantity in options.quantities:
+            if quantity in _OWN:
+                yield Wanted(channel=channel, quantity=quantity, meter=intake, period_ms=own_ms)
+            elif quantity == "volume_hour":
+                yield Wanted(channel=channel, quantity=quantity, meter=intake, period_ms=_HOUR_MS, is_exact=True)
+            elif meter := next((each for each in sorted(settings.meters) if _has(config, each, quantity)), None):
                 period_ms = config.meters[meter].poll_ms
                 yield Wanted(channel=channel, quantity=quantity, meter=meter, period_ms=period_ms)
     if options.supply is not None:

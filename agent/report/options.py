@@ -11,6 +11,10 @@ from agent.report.compose import Limit
 from agent.report.content import Kind
 
 
+QUANTITIES = ("flow_rate", "volume_withdrawn", "volume_hour", "pressure", "level", "depth_to_water")
+"""What a report holds of each intake, as far as it has it, where the section says nothing else."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CentreOptions:
     """One centre: where it is, what it gets and how often, what it may order.
@@ -38,7 +42,7 @@ class CentreOptions:
     limits: Mapping[tuple[int, str], Limit] = field(default_factory=lambda: MappingProxyType({}))
     uniform_step_ms: int = 300_000
     supply: str | None = None  # the meter that shows the station's supply voltage
-    quantities: tuple[str, ...] = ("flow_rate", "volume_withdrawn", "volume_hour", "pressure", "level")
+    quantities: tuple[str, ...] = QUANTITIES
 
     @property
     def addresses(self) -> tuple[tuple[str, int], ...]:

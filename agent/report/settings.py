@@ -25,7 +25,7 @@ from agent.form.nodes import shown
 from agent.profile_form import Quantity
 from agent.report.compose import Limit
 from agent.report.content import Kind as ReportKind
-from agent.report.options import CentreOptions
+from agent.report.options import QUANTITIES, CentreOptions
 from agent.settings import TcpAddress
 
 _CHANNELS = range(1, 9)
@@ -91,6 +91,7 @@ class ReportSection(UplinkSection):
     port: Port
     backup: HostPort | None = None
     intakes: dict[Channel, Name] = Field(min_length=1)
+    quantities: list[Quantity] = Field(default=list(QUANTITIES), min_length=1)
     every: Annotated[int, DurationMs("1m", "1d")] = Field(default="1h", validate_default=True)
     jitter: Annotated[int, DurationMs("0ms", "30m")] = Field(default="5m", validate_default=True)
     late: Annotated[int, DurationMs("1m", "1d")] = Field(default="10m", validate_default=True)
@@ -134,6 +135,7 @@ class ReportSection(UplinkSection):
             wire=wire,
             limits=_limits(self.additional),
             supply=self.supply,
+            quantities=tuple(self.quantities),
             uniform_step_ms=uniform_step_ms,
         )
 
