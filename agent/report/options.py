@@ -10,7 +10,6 @@ from typing import Any
 from agent.report.compose import Limit
 from agent.report.content import Kind
 
-
 QUANTITIES = ("flow_rate", "volume_withdrawn", "volume_hour", "pressure", "level", "depth_to_water")
 """What a report holds of each intake, as far as it has it, where the section says nothing else."""
 
