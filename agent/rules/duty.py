@@ -22,6 +22,7 @@ NOTICE_BELOW_PCT = Decimal(10)  # M7, R17: 80 % notice, 90 % warning
 _TRAILING_DAYS = 30  # M7, R17
 _REPEATS_PCT = Decimal(1)  # M7, R5: duplicates > 1 %; off-grid times likewise
 _OFF_GRID_MS = 300_000  # M7, R5
+_NEAR = ("R17", "R18")
 _MONTHS = 12
 _PERIODS = 2  # the year and the plan's month or quarter
 _CERTIFICATES = {
@@ -172,6 +173,7 @@ class Duty:
         """R19: 90 days before the permit's last day a notice, 30 days a warning, on it and after it an alarm."""
         permit, limits = self._site.settings.permit, self._site.limits["R19"]
         if permit is None or permit.valid_until is None:
+            yield passed("R19", self._site.place, "", at_ms)
             return
         left = (permit.valid_until - today).days
         evidence = {"permit": permit.number, "valid_until": permit.valid_until.isoformat(), "days_left": str(left)}
@@ -231,16 +233,15 @@ class Duty:
         if standing.at_ms == local.begin_ms:
             memory.midnights = (*memory.midnights, standing)[-_TRAILING_DAYS - 1 :]
         permit = self._site.settings.permit
-        if permit is None:
-            return
         periods: dict[str, tuple[date, date, Decimal]] = {}
-        if permit.annual_m3 is not None:
+        if permit is not None and permit.annual_m3 is not None:
             periods["R17"] = (date(today.year, 1, 1), date(today.year + 1, 1, 1), permit.annual_m3)
-        if permit.plan_m3:
+        if permit is not None and permit.plan_m3:
             periods["R18"] = plan_period(today, permit.plan_m3)
+        for rule in _NEAR:
+            if rule not in periods:
+                yield passed(rule, self._site.place, "volume_withdrawn", standing.at_ms)
         known = {f"{rule} {first}": (rule, first, last, most) for rule, (first, last, most) in periods.items()}
-        if not periods:
-            return
         memory.bases = {key: memory.bases[key] if key in memory.bases else self._base(known[key][1], standing)
                         for key in known}  # fmt: skip
         for key, (rule, first, last, most) in known.items():

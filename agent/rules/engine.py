@@ -69,6 +69,7 @@ class RuleEngine:
         self._temporal = Temporal(self._site, memory.temporal, self._motion)
         self._cross = Cross(self._site, memory.cross, self._motion)
         self._duty = Duty(self._site, memory.duty)
+        self._is_taken_up = False
 
     def to_text(self) -> str:
         """Everything they remember, as one line of JSON."""
@@ -80,7 +81,7 @@ class RuleEngine:
         memory = self._memory
         if glance.heard is not None:
             memory.heard_ms, memory.number = glance.heard.at_ms, glance.heard.number
-        found: list[Found] = []
+        found = self._taken_up()
         levels: dict[str, int] = {}
         for verdict in self._verdicts(glance):
             limits = self._site.limits[verdict.rule]
@@ -95,6 +96,14 @@ class RuleEngine:
             levels[rule] = _worse(levels.get(rule, Qartod.PASS), level)
         is_absent = any(each.volume_m3 is None and each.energy_kwh is None for each in glance.steps)
         return Judgement(tuple(found), levels, self._rolled_up(levels, is_absent=is_absent))
+
+    def _taken_up(self) -> list[Found]:
+        """With the first input: what the settings, which may be others than before, leave nobody to judge."""
+        if self._is_taken_up:
+            return []
+        self._is_taken_up = True
+        subjects = {self._site.place, *(f"meter/{meter}" for meter in self._site.settings.meters)}
+        return self._memory.episodes.ended(self._site.limits, subjects, self._memory.heard_ms)
 
     def _rolled_up(self, levels: dict[str, int], *, is_absent: bool) -> int:
         """What all rules together say of the reading; a meter elsewhere that is missing makes it suspect."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import NamedTuple
@@ -92,6 +92,19 @@ class Episodes:
             return None
         episode.is_open = True
         return _found(verdict, episode, limits, None)
+
+    def ended(self, limits: Mapping[str, Limits], subjects: Collection[str], at_ms: int) -> list[Found]:
+        """Ends what no verdict can end any more: of rules that are switched off, about what is configured no longer."""
+        found = []
+        for key, episode in list(self.by_key.items()):
+            rule, subject, quantity = key.split("|", 2)
+            if limits[rule].enabled and subject in subjects:
+                continue
+            del self.by_key[key]
+            if episode.is_open:
+                verdict = passed(rule, subject, quantity, at_ms)
+                found.append(_found(verdict, episode, limits[rule], max(at_ms, episode.began_ms)))
+        return found
 
     def levels(self) -> dict[str, int]:
         """What each rule's open findings said last, the worst of them."""

@@ -73,9 +73,11 @@ class Structural:
         is_word = declared.kind == "acknowledgement" and declared.body.get("rule") == "R16"
         if not is_word and declared.kind != "replacement":
             return
-        for key in [key for key in self._memory.pending if key.partition("|")[0] == meter]:
+        is_all = meter in {self._site.place, self._site.settings.name}
+        for key in [key for key in self._memory.pending if is_all or key.partition("|")[0] == meter]:
             self._memory.accepted[key] = self._memory.pending.pop(key)
-            yield passed("R16", f"meter/{meter}", key.partition("|")[2], at_ms)
+            told_by, _, quantity = key.partition("|")
+            yield passed("R16", f"meter/{told_by}", quantity, at_ms)
 
     # --- R1
 

@@ -6,8 +6,12 @@ from dataclasses import replace
 
 import pytest
 
+from agent.derive.exact import OutOfDomain
 from agent.derive.flags import Flag
+from agent.intakes.outcome import Heard
 from agent.intakes.settings import Channel, StatusChange, Use
+from agent.rules.contract import Glance
+from agent.rules.engine import RuleEngine
 from tests.agent.rules.plain import BEGIN, DAY, HOUR, METERED, MIN, D, Shown, both_ways, water, with_rule
 
 OK = {"volume_forward": 1000, "flow_rate": 0}
@@ -174,3 +178,27 @@ def test_a_head_sensor_owes_its_quantity_too():
     for at in range(5):
         shown.hear(BEGIN + at * MIN, **OK)
     assert [each.subject for each in shown.of("R1")] == ["meter/level"]
+
+
+def test_an_acknowledgement_for_the_intake_is_one_for_its_meters():
+    shown = Shown()
+    shown.hear(BEGIN, quality={"volume_forward": ("SETTING_CHANGED",)}, **OK)
+    shown.declare("acknowledgement", "intake/well-3", rule="R16", reason="known")
+    assert shown.told("R16") == [(4, False), (4, True)]
+
+
+def test_what_other_settings_leave_nobody_to_judge_is_over_with_them():
+    shown = Shown()
+    shown.hear(BEGIN, flow_rate=-10)
+    assert shown.told("R4") == [(4, False)]
+    for settings in (with_rule(METERED, "R4", enabled=False), replace(METERED, water=())):
+        again = RuleEngine(settings, shown.engine.to_text())
+        heard = Heard(9, "9f3c2a71-9", "kwh", BEGIN + MIN, {"energy_import": D(1)}, {})
+        (found,) = [each for each in again.look(Glance(heard, None)).findings if each.rule == "R4"]
+        assert (found.began_ms, found.ended_ms) == (BEGIN, BEGIN + MIN)
+
+
+def test_a_text_that_is_no_memory_of_rules_is_refused():
+    for text in ("", "[]", '{"form":99}', Shown().engine.to_text().replace('"form":1', '"form":2')):
+        with pytest.raises(OutOfDomain):
+            RuleEngine(METERED, text)
