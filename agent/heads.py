@@ -22,7 +22,7 @@ FORM = 1
 WHO = "qushui"
 _AGAIN_S = 600.0  # after a key that could not be used
 _PLACE = "store"
-_NEWEST = "SELECT id, subject FROM ledger WHERE kind = ? ORDER BY id DESC LIMIT 1"
+_NEWEST = "SELECT id, subject, json_extract(body, '$.key') FROM ledger WHERE kind = ? ORDER BY id DESC LIMIT 1"
 
 
 class Chain(Protocol):
@@ -48,11 +48,12 @@ class Chain(Protocol):
 
 
 class _Known(NamedTuple):
-    """What the ledger says: the newest key, the day and row of the newest head, the row of the newest frozen report."""
+    """What the ledger says: the newest key; the newest head's row, day and key; the newest frozen report's row."""
 
     key: str
-    day: str
     head: int
+    day: str
+    signer: str
     frozen: int
 
 
@@ -113,7 +114,7 @@ class Heads:
                 return
             known = _known(self._path)
             self._looked = (seal.id, day)
-            if known.day == day and known.frozen < known.head and known.key == fingerprint(self._public):
+            if known.day == day and known.frozen < known.head and known.signer == fingerprint(self._public):
                 return
             self._is_sealing = True
             self._chain.seal_soon()
@@ -177,7 +178,8 @@ def sign_now(path: Path, chain: Chain, *, station: str, day: str, now: datetime)
 def _known(path: Path) -> _Known:
     reader = Reader(path)
     try:
-        newest = {kind: next(iter(reader.query(_NEWEST, (kind,))), (0, "")) for kind in ("key", "head", "frozen")}
+        newest = {kind: next(iter(reader.query(_NEWEST, (kind,))), (0, "", "")) for kind in ("key", "head", "frozen")}
     finally:
         reader.close()
-    return _Known(key=newest["key"][1], day=newest["head"][1], head=newest["head"][0], frozen=newest["frozen"][0])
+    head, day, signer = newest["head"]
+    return _Known(key=newest["key"][1], head=head, day=day, signer=signer, frozen=newest["frozen"][0])

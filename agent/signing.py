@@ -16,8 +16,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
-PUBLIC_BYTES = 32
-SIGNATURE_BYTES = 64
 _PRINT_DIGITS, _GROUP = 16, 4
 _LONGEST_S = 60.0
 _CHILD = "from agent.signing import sign_for; sign_for()"

@@ -83,6 +83,7 @@ class Subscriber:
     def __init__(self, port: int, *, topic: str = "qushui/#", **options: Any) -> None:
         self.rounds: list[tuple[float, dict[str, Any]]] = []  # moment of receipt, round
         self.states: list[dict[str, Any]] = []
+        self.heads: list[dict[str, Any]] = []
         self.payloads: list[bytes] = []
         self.content_types: set[str | None] = set()
         self.ready = threading.Event()
@@ -110,6 +111,9 @@ class Subscriber:
     def _on_message(self, _client: Client, _userdata: Any, message: Any) -> None:
         if message.topic.endswith("/state"):
             self.states.append(json.loads(message.payload))
+            return
+        if message.topic.endswith("/head"):
+            self.heads.append(json.loads(message.payload))
             return
         self.payloads.append(message.payload)
         self.content_types.add(getattr(message.properties, "ContentType", None))

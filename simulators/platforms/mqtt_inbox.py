@@ -1,6 +1,7 @@
 """What a water platform does with the messages: unpacks the rounds, judges them, keeps them, counts.
 
-Topics: `PREFIX/STATION/rounds`, `PREFIX/STATION/state` and `PREFIX/STATION/head`; what else is published is somebody else's and only relayed.
+Topics: `PREFIX/STATION/rounds`, `PREFIX/STATION/state` and `PREFIX/STATION/head`; what else is published is somebody
+else's and only relayed.
 """
 
 from __future__ import annotations
