@@ -46,7 +46,8 @@ td { border-bottom: .25pt solid #d5dbe1; }
   gap: 6mm; margin-top: 3mm; break-inside: avoid; }
 .sign div { display: flex; gap: 2mm; align-items: flex-end; }
 .sign i { flex: 1; border-bottom: .75pt solid #111; height: 8mm; }
-@media (max-width: 600px) { dl { grid-template-columns: 1fr; } article { margin: 0; padding: 4mm; } }
+@media (max-width: 600px) { dl { grid-template-columns: 1fr; } article { margin: 0; padding: 4mm; }
+  .t { white-space: normal; } }
 @media print {
   body { background: #fff; }
   article { margin: 0; padding: 0; max-width: none; box-shadow: none; break-after: page; }

@@ -1,0 +1,61 @@
+"""From the bytes of a meter to the figure on a voucher and back: real store, real accounts, the command line."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from decimal import Decimal
+
+import pytest
+
+from agent.cli.main import main
+from agent.reports.report import report_from
+from tests.bookkept import Books, ms
+
+
+@pytest.fixture(scope="module")
+def books(tmp_path_factory: pytest.TempPathFactory) -> Books:
+    return Books(tmp_path_factory.mktemp("books"), first=date(2026, 6, 30), end=date(2026, 7, 3), is_accounted=True)
+
+
+def told(books: Books, capsys: pytest.CaptureFixture[str], *words: str) -> dict:
+    assert main([*words, "-c", str(books.config), "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_a_days_report_has_the_water_that_the_meters_counted(books: Books, capsys) -> None:
+    day = report_from(told(books, capsys, "report", "daily", "2026-07-01"))
+    well, canal = day.intakes
+    assert (well.volume_m3, well.energy_kwh) == (396, 180)  # 12 h of 15 kW at 2.20 m³/kWh
+    assert canal.volume_m3 == Decimal(120)  # 24 h of 5 m³/h
+    assert [row.volume_m3 for row in well.rows[6:8]] == [33, 33]
+    assert well.rows[5].volume_m3 == Decimal("2.951667")  # 3.85 m³ between 5:37 and 6:07: 23 of 30 minutes
+    assert (well.completeness_pct, well.tc_low, well.tc_high) == (100, Decimal("2.2"), Decimal("2.2"))
+    assert well.u_m3 is not None
+    assert 0.03 * 396 * 2 < well.u_m3 < 0.06 * 396 * 2
+    assert day.config_sha256
+
+
+def test_days_add_up_and_share_their_midnights_whatever_lies_between(books: Books, capsys) -> None:
+    days = [report_from(told(books, capsys, "report", "daily", f"2026-07-0{day}")) for day in (1, 2)]
+    month = report_from(told(books, capsys, "report", "monthly", "2026-07"))
+    assert [each.end for each in days[0].intakes] == [each.begin for each in days[1].intakes]
+    for place, intake in enumerate(month.intakes):
+        rows = [row for day in days for row in day.intakes[place].rows]
+        assert sum(row.volume_m3 or 0 for row in rows) == intake.volume_m3
+
+
+def test_an_intakes_hour_is_followed_to_the_bytes_of_both_readings(books: Books, capsys) -> None:
+    hour = told(books, capsys, "explain", "well-3@2026-07-01T08:00")
+    assert (hour["origin"], hour["values"]["volume_hour"]["value"]) == ("derived", "33.000000")
+    ends = [each["decoded"][0]["value"] for each in hour["rests_on"]]
+    assert [Decimal(end) for end in ends] == [Decimal("1010.2125"), Decimal("1010.5875")]
+    assert [each["at_ms"] for each in hour["rests_on"]] == [ms("2026-07-01T07:37"), ms("2026-07-01T08:07")]
+
+
+def test_an_interval_names_its_coefficient_and_its_registers(books: Books, capsys) -> None:
+    interval = told(books, capsys, "explain", "well-3@2026-07-01T07:37")
+    assert interval["proof"]["registers"]["pump-kwh"]["multiplier"] == "20"
+    assert [each["name"] for each in interval["coefficients"]] == ["W7@4"]
+    assert interval["coefficients"][0]["who"] == "Li Wei"
+    assert len(interval["rests_on"]) == 2
