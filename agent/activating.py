@@ -113,6 +113,13 @@ def users_of(name: str, intakes: Iterable[IntakeSettings]) -> list[str]:
     return used
 
 
+def heads_of(name: str, intakes: Iterable[IntakeSettings]) -> tuple[Decimal, Decimal] | None:
+    """The range of total head where that coefficient is used, m; None where the configuration says none."""
+    sources = [intake.energy for intake in intakes if users_of(name, [intake]) and intake.energy is not None]
+    spans = [source.head_m for source in sources if source.head_m is not None]
+    return (min(low for low, _ in spans), max(high for _, high in spans)) if spans else None
+
+
 def proposed(reader: Reader) -> list[dict[str, str]]:
     """What the agent proposes and nobody has taken up: the evidence of each open proposal, with its place."""
     return [{"place": row.place, **row.evidence} for row in reader.faults(open_only=True) if row.code == PROPOSED]

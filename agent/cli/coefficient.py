@@ -25,6 +25,7 @@ from agent.activating import (
     body_of,
     frozen_until,
     head_remarks,
+    heads_of,
     next_version,
     proposed,
     record_in,
@@ -337,7 +338,8 @@ def _activate(arguments: argparse.Namespace, out: Messages) -> int:
         config = load(arguments.config, drivers=DRIVERS, uplink_settings=settings_models())
         known, frozen = _known(book, record.id)
         taken = next_version(record, known, valid_from=arguments.valid_from, frozen=frozen, zone=site.timezone)
-        for remark in head_remarks(taken, arguments.heads):
+        heads = arguments.heads or heads_of(record.id, config.intakes.values())
+        for remark in head_remarks(taken, heads):
             print(remark_text(remark, (), out), file=sys.stderr)
             if remark.refuses:
                 return 1

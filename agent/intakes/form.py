@@ -16,6 +16,7 @@ from agent.intakes.kinds import (
     Coefficients,
     Digits,
     Flow,
+    Heads,
     Length,
     Percent,
     Power,
@@ -145,6 +146,7 @@ class ConvertedForm(Section):
     standby_kw: Power | None = None
     pump_on_fraction: Annotated[Decimal, Amount("0.01", "0.9")] = PUMP_ON_FRACTION
     overload_factor: Annotated[Decimal, Amount("1", "10")] = OVERLOAD_FACTOR
+    head_m: Heads | None = None
     depth: ChannelText | None = None
     datum_m: Annotated[Decimal, Amount("-1000", "9000")] | None = None
     pressure: ChannelText | None = None

@@ -65,6 +65,23 @@ class _ChannelKind(Kind):
         return {"type": "string", "pattern": "^[a-z0-9-]{1,32}/[a-z_]+$"}
 
 
+class _HeadsKind(Kind):
+    """`[lowest, highest]`, above 0, in m."""
+
+    word = "heads"
+
+    def read(self, value: object) -> tuple[Decimal, Decimal]:
+        if not isinstance(value, list) or len(value) != 2:  # noqa: PLR2004 - lowest and highest
+            raise refusal("heads", value=shown(value))
+        low, high = (NumberKind().read(limit) for limit in value)
+        if not 0 < low <= high:
+            raise refusal("heads", value=shown(value))
+        return low, high
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "array", "items": NumberKind().schema(), "minItems": 2, "maxItems": 2}
+
+
 class _Ratio(Kind):
     """The ratio of a transformer as it is printed on it, `100/5`, or the number that comes out."""
 
@@ -162,6 +179,7 @@ class _Rule(Kind):
 
 Code = Annotated[str, _Code()]
 ChannelText = Annotated[Channel, _ChannelKind()]
+Heads = Annotated[tuple[Decimal, Decimal], _HeadsKind()]
 Ratio = Annotated[Decimal, _Ratio()]
 RatioText = Annotated[str, _RatioText()]
 Coefficients = Annotated[tuple[str, ...], _Coefficients()]

@@ -139,7 +139,8 @@ class PumpSource:
 class EnergySource:
     """The energy meter of an intake without a flow meter, and what hangs on it. Powers in kW.
 
-    `multiplier` is CT × PT, 1 where the register is primary; `standby_kw` None: learnt.
+    `multiplier` is CT × PT, 1 where the register is primary; `standby_kw` None: learnt; `head_m` is the range of total
+    head, which says what coefficients are possible.
     """
 
     meter: str
@@ -157,6 +158,7 @@ class EnergySource:
     pump_on_fraction: Decimal = PUMP_ON_FRACTION
     aux_kw: Decimal = ZERO
     standby_kw: Decimal | None = None
+    head_m: tuple[Decimal, Decimal] | None = None
     power: Channel | None = None
     depth: Channel | None = None
     pressure: Channel | None = None

@@ -183,6 +183,19 @@ def test_a_coefficient_that_no_pump_has_is_not_activated(here: Path, capsys: Cap
         rows(here)
 
 
+def test_the_heads_of_the_intake_are_the_gate_too(here: Path, capsys: Capture) -> None:
+    fitted(here, capsys)
+    config = here / "agent.yaml"
+    text = config.read_text(encoding="utf-8")
+    config.write_text(text.replace("rated_kw: 15", "rated_kw: 15, head_m: [3, 5]"), encoding="utf-8")
+    status, _, err = activate(capsys)
+    assert status == 1
+    assert "No pump has" in err
+    config.write_text(text.replace("rated_kw: 15", "rated_kw: 15, head_m: [32, 45]"), encoding="utf-8")
+    status, _, err = activate(capsys)
+    assert (status, err) == (0, "")
+
+
 @pytest.mark.parametrize(
     ("old", "new", "place"),
     [
