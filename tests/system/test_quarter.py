@@ -28,7 +28,7 @@ def test_a_days_report_has_the_water_that_the_meters_counted(books: Books, capsy
     well, canal = day.intakes
     assert (well.volume_m3, well.energy_kwh) == (396, 180)  # 12 h of 15 kW at 2.20 m³/kWh
     assert canal.volume_m3 == Decimal(120)  # 24 h of 5 m³/h
-    assert [row.volume_m3 for row in well.rows[6:8]] == [33, 33]
+    assert [row.volume_m3 for row in well.rows[7:9]] == [33, 33]
     assert well.rows[5].volume_m3 == Decimal("2.951667")  # 3.85 m³ between 5:37 and 6:07: 23 of 30 minutes
     assert (well.completeness_pct, well.tc_low, well.tc_high) == (100, Decimal("2.2"), Decimal("2.2"))
     assert well.u_m3 is not None
