@@ -164,8 +164,10 @@ def _checked(connection: sqlite3.Connection, before: Seal, seal: Seal) -> Checke
     rounds = seal.rounds if is_gone else over.hexdigest()
     rows = [(table, int(row[0]), digest(table, row)) for table, row in rows_since(connection, before, seal)]
     hash_found = hash_of(before, seal, rounds, (each for _, _, each in rows))
-    wrong += _marked(seal, [] if is_gone else digests, rows)
-    if rounds != seal.rounds or (hash_found != seal.hash and not wrong):
+    marked = _marked(seal, [] if is_gone else digests, rows)
+    if (rounds, hash_found) != (seal.rounds, seal.hash):
+        wrong += marked
+    if rounds != seal.rounds or (hash_found != seal.hash and not wrong) or (marked and not wrong):
         wrong.append(Row("seal", seal.id, seal.hash, hash_found))
     deleted = seal.size if is_gone else seal.size - there - digests.count(UNKNOWN)
     return Checked(seal, before, hash_found, stored, deleted, tuple(wrong))

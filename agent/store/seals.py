@@ -257,21 +257,21 @@ class Sealing:
 
     def _take(self, connection: sqlite3.Connection, rounds: Sequence[RoundRow]) -> None:
         """Digests rounds; a hole in their numbers, and a full seal, are borders."""
-        work = self._work
-        expected, digests = work.next, work.digests
-        for row in rounds:
-            number = row[0]
-            if number != expected:
-                if number < expected:  # written a second time, after a COMMIT that had not seemed to succeed
-                    continue
-                if digests:
-                    self._seal(connection)
-            if not digests:
-                work.first, work.first_ms = number, row[2]
-            digests.append(round_digest(row))
-            expected = number + 1
-            work.last_ms = row[2]
-            if len(digests) == MOST_ROUNDS:
+        work, at = self._work, 0
+        while at < len(rounds):
+            number, _, boot_ms, *_ = rounds[at]
+            if number < work.next:  # written a second time, after a COMMIT that had not seemed to succeed
+                at += 1
+                continue
+            if number > work.next and work.digests:
+                self._seal(connection)
+            if not work.digests:
+                work.first, work.first_ms = number, boot_ms
+            end = _run_end(rounds, at, min(len(rounds), at + MOST_ROUNDS - len(work.digests)))
+            work.digests += map(round_digest, rounds[at:end])
+            work.last_ms = rounds[end - 1][2]
+            at = end
+            if len(work.digests) == MOST_ROUNDS:
                 self._seal(connection)
 
     def _seal(self, connection: sqlite3.Connection, note: str = "") -> None:
@@ -299,3 +299,11 @@ class Sealing:
         connection.execute("DELETE FROM meta WHERE name = ?", (SALVAGE,))
         told = {**json.loads(row[0]), "broken": self._waivers(connection)}
         return json.dumps(told, sort_keys=True, separators=(",", ":"))
+
+
+def _run_end(rounds: Sequence[RoundRow], at: int, end: int) -> int:
+    """The index behind those from `at` on, before `end`, whose numbers follow one another."""
+    first = rounds[at][0] - at
+    while rounds[end - 1][0] != first + end - 1:
+        end -= 1
+    return end
