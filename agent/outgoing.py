@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from agent.clock import Clock
 from agent.control import ControlError
 from agent.forward.forwarder import Forwarder
+from agent.rates import rates_of
 from agent.settings import Config
 from agent.store.outbox_reader import OutboxReader
 from agent.store.reader import Reader
@@ -42,9 +43,11 @@ class Outgoing:
         self._log = log
         self._set_clock = set_clock
         self._workers: dict[str, Forwarder | ReportWorker] = {}
+        self._config: Config
 
     def make(self, config: Config) -> None:
         """Makes those that are not there; what is on disk by then may have been delivered before."""
+        self._config = config
         for name, settings in config.uplinks.items():
             if name not in self._workers:
                 self._workers[name] = self._worker(name, settings, config)
@@ -68,8 +71,17 @@ class Outgoing:
         self.start()
 
     def snapshot(self) -> dict[str, dict[str, object]]:
-        """How each stands."""
-        return {name: worker.snapshot() for name, worker in list(self._workers.items())}
+        """How each stands; of a centre also how many of this month's reports came, and came in time."""
+        found = {name: worker.snapshot() for name, worker in list(self._workers.items())}
+        reader = OutboxReader(self._store.path)
+        try:
+            for name in found:
+                settings = self._config.uplinks.get(name)
+                if settings is not None and settings.type in CENTRES:
+                    found[name] |= rates_of(reader, name, settings, self._config.station.timezone, self._clock)
+        finally:
+            reader.close()
+        return found
 
     def retry(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Puts parked rounds or reports back. Raises ControlError."""

@@ -13,9 +13,12 @@ from agent import page
 from agent.client import DEFAULT_CONFIG, Site, site_of
 from agent.control import ControlError, DaemonAwayError
 from agent.messages import Messages, cause_text, refusal_text
+from agent.store.outbox_reader import OutboxReader
 from agent.store.reader import Reader
 
 HELP_KEY = "cli.verb.outbox"
+_RATES = ("expected", "on_time_pct", "final_pct")
+_COLUMNS = ("stored", "sent", "acknowledged", "waiting", "parked")
 _MOST_PARKED = 10  # shown; --json has them all
 
 
@@ -63,9 +66,10 @@ def _order(arguments: argparse.Namespace, site: Site, out: Messages) -> int:
 
 
 def _show(arguments: argparse.Namespace, site: Site, out: Messages) -> int:
-    reader = Reader(site.store)
+    reader, reports = Reader(site.store), OutboxReader(site.store)
     try:
         told = outbox_of(reader)
+        told["centres"] = centres_of(reports)
     except FileNotFoundError:
         print(out.text("cli.no_store", path=site.store, config=site.config), file=sys.stderr)
         return 1
@@ -77,6 +81,7 @@ def _show(arguments: argparse.Namespace, site: Site, out: Messages) -> int:
         return 1
     finally:
         reader.close()
+        reports.close()
     _add_live(told, site)
     if arguments.json:
         print(json.dumps(told, ensure_ascii=False, indent=2))
@@ -105,7 +110,25 @@ def outbox_of(reader: Reader) -> dict[str, Any]:
             "parked": [{"number": row.number, "reason": row.reason} for row in parked],
             "gaps": gaps,
         }
-    return {"store": stored, "uplinks": uplinks}
+    return {"store": stored, "uplinks": uplinks, "centres": {}}
+
+
+def centres_of(reader: OutboxReader) -> dict[str, Any]:
+    """The same of centres that take composed reports; moments in UTC ms."""
+    found: dict[str, Any] = {}
+    for name in reader.uplinks():
+        parked = reader.rows(name, state="parked", limit=100_000)
+        waiting = reader.rows(name, state="waiting", limit=100_000)
+        counts = reader.counts(name)
+        found[name] = {
+            "stored": sum(counts.values()),
+            "sent": None,
+            "acknowledged": counts.get("accepted", 0),
+            "waiting": len(waiting),
+            "parked": [{"number": row.waiting.tag, "reason": row.reason} for row in parked],
+            "oldest_ms": min((row.waiting.slot_ms for row in waiting), default=None),
+        }
+    return found
 
 
 def _gap(reader: Reader, first: int, last: int, oldest: int) -> dict[str, Any]:
@@ -128,9 +151,11 @@ def _add_live(told: dict[str, Any], site: Site) -> None:
         live = site.ask("status")["uplinks"]
     except (DaemonAwayError, PermissionError, ControlError):
         return
-    for name, uplink in told["uplinks"].items():
-        uplink["state"] = live.get(name, {}).get("state", "removed")
-        uplink["sent"] = live.get(name, {}).get("sent")
+    for name, uplink in (*told["uplinks"].items(), *told["centres"].items()):
+        known = live.get(name, {})
+        uplink["state"] = known.get("state", "removed")
+        uplink["sent"] = known.get("sent")
+        uplink |= {key: known[key] for key in _RATES if key in known}
 
 
 def _lines(told: dict[str, Any], site: Site, out: Messages) -> list[str]:
@@ -140,20 +165,28 @@ def _lines(told: dict[str, Any], site: Site, out: Messages) -> list[str]:
         lines += page.wrapped(out.text("outbox.undated", count=store["undated"]), out.width)
     if store["evicted"]:
         lines += page.wrapped(out.text("outbox.evicted", count=store["evicted"]), out.width)
-    if not told["uplinks"]:
+    if not told["uplinks"] and not told["centres"]:
         return [*lines, out.text("outbox.no_uplinks")]
-    columns = ("stored", "sent", "acknowledged", "waiting", "parked")
-    rows = []
-    for name, uplink in told["uplinks"].items():
-        figures = {**uplink, "parked": len(uplink["parked"]), "sent": "-" if uplink["sent"] is None else uplink["sent"]}
-        state = out.text(f"uplink.state.{uplink['state']}") if "state" in uplink else ""
-        rows.append([name, *(figures[column] for column in columns), state])
-    headers = [out.text("outbox.column.uplink"), *(out.text(f"outbox.column.{column}") for column in columns), ""]
-    lines += ["", page.table(rows, headers, right=range(1, 1 + len(columns)), width=out.width)]
+    if told["uplinks"]:
+        lines += ["", _table(told["uplinks"], _COLUMNS, out)]
+    if told["centres"]:
+        rates = [rate for rate in _RATES if any(rate in centre for centre in told["centres"].values())]
+        lines += ["", out.text("outbox.centres"), _table(told["centres"], (*_COLUMNS, *rates), out)]
     for name, uplink in told["uplinks"].items():
         lines += _gap_lines(name, uplink, site, out)
+    for name, uplink in (*told["uplinks"].items(), *told["centres"].items()):
         lines += _parked_lines(name, uplink["parked"], out)
     return lines
+
+
+def _table(uplinks: dict[str, Any], columns: tuple[str, ...], out: Messages) -> str:
+    rows = []
+    for name, uplink in uplinks.items():
+        figures = {**uplink, "parked": len(uplink["parked"])}
+        shown = ["-" if figures.get(column) is None else figures[column] for column in columns]
+        rows.append([name, *shown, out.text(f"uplink.state.{uplink['state']}") if "state" in uplink else ""])
+    headers = [out.text("outbox.column.uplink"), *(out.text(f"outbox.column.{column}") for column in columns), ""]
+    return page.table(rows, headers, right=range(1, 1 + len(columns)), width=out.width)
 
 
 def _gap_lines(name: str, uplink: dict[str, Any], site: Site, out: Messages) -> list[str]:

@@ -53,16 +53,16 @@ class _Place(_Channel):
 class HexText(Kind):
     """Exactly so many hex digits, upper case."""
 
-    word: ClassVar[str] = "hex"
+    word: ClassVar[str] = "hex-digits"
 
     def __init__(self, digits: int) -> None:
         self._digits = digits
 
     def read(self, value: object) -> str:
         """The digits."""
-        text = text_of(value, "hex", digits=str(self._digits)).upper()
+        text = text_of(value, "hex-digits", digits=str(self._digits)).upper()
         if len(text) != self._digits or _HEX.fullmatch(text) is None:
-            raise refusal("hex", value=shown(value), digits=str(self._digits))
+            raise refusal("hex-digits", value=shown(value), digits=str(self._digits))
         return text
 
     def schema(self) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from agent.store.outbox import Waiting
 
 _COUNTS = (
     "SELECT count(*), sum(state = 'accepted'), sum(state = 'parked'),"
-    " sum(state = 'accepted' AND done_ms <= slot_ms + ?) FROM outbox WHERE uplink = ? AND kind = ? AND slot_ms >= ?"
+    " sum(state = 'accepted' AND done_ms <= slot_ms + ?) FROM outbox"
+    " WHERE uplink = ? AND kind = ? AND slot_ms BETWEEN ? AND ?"
 )
 _ROWS = "SELECT id, uplink, kind, slot_ms, variant, serial, tries, state, reason, done_ms FROM outbox WHERE uplink = ?"
 
@@ -52,10 +53,20 @@ class OutboxReader:
         rows = self._query("SELECT body FROM outbox WHERE id = ?", (tag,))
         return str(rows[0][0]) if rows else None
 
-    def rates(self, uplink: str, kind: str, since_ms: int, within_ms: int) -> Rates:
-        """The reports of one kind for slots since that time; in time: within so many ms after the slot."""
-        row = self._query(_COUNTS, (within_ms, uplink, kind, since_ms))[0]
+    def first_slot(self, uplink: str) -> int | None:
+        """The first slot that a report of this uplink is for, UTC ms; None without one."""
+        found = self._query("SELECT min(slot_ms) FROM outbox WHERE uplink = ?", (uplink,))[0][0]
+        return None if found is None else int(found)
+
+    def rates(self, uplink: str, kind: str, since_ms: int, until_ms: int, within_ms: int) -> Rates:
+        """The reports of one kind for slots of that time; in time: within so many ms after the slot."""
+        row = self._query(_COUNTS, (within_ms, uplink, kind, since_ms, until_ms))[0]
         return Rates(*(int(each or 0) for each in row))
+
+    def counts(self, uplink: str) -> dict[str, int]:
+        """How many reports are in each state."""
+        query = "SELECT state, count(*) FROM outbox WHERE uplink = ? GROUP BY state"
+        return {str(state): int(count) for state, count in self._query(query, (uplink,))}
 
     def rows(self, uplink: str, *, state: str | None = None, limit: int = 1000) -> list[OutboxRow]:
         """The newest rows of an uplink, newest first."""

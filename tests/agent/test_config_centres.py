@@ -63,8 +63,8 @@ def test_a_centre_of_queries_only_gets_no_reports():
     [
         (", backup: nowhere", "uplinks.ministry.backup: host-port"),
         (", every: 7m", "uplinks.ministry.every: report-every"),
-        (", password: 12", "uplinks.ministry.password: hex"),
-        (', password: "12345"', "uplinks.ministry.password: hex"),
+        (", password: 12", "uplinks.ministry.password: hex-digits"),
+        (', password: "12345"', "uplinks.ministry.password: hex-digits"),
         (', totals: {2: {element: "F2B", digits: 12, decimals: 0}}', "uplinks.ministry.totals.2.element: element"),
         (", supply: nobody", "uplinks.ministry.supply: meter"),
         (", backlog: 0", "uplinks.ministry.backlog: too-small"),

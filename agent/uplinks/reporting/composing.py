@@ -56,6 +56,7 @@ class Composing:
         self._heard = 0  # the last number that the composer has heard
         self._slot_ms = 0  # the last slot composed
         self._is_begun = False
+        self.counts = {"composed": 0, "complete": 0}  # regular reports since the agent began
 
     @property
     def every_ms(self) -> int:
@@ -136,6 +137,8 @@ class Composing:
             contents = self._series(slot_ms) if kind is Kind.UNIFORM else {"": self._report(kind, slot_ms)}
             for variant, content in contents.items():
                 if any(each.text is not None for each in content.samples):
+                    self.counts["composed"] += 1
+                    self.counts["complete"] += all(each.text is not None for each in content.samples)
                     reports.append(NewReport(kind.value, slot_ms, variant, content.to_text()))
         return reports
 

@@ -83,6 +83,7 @@ class ReportWorker:
             "backlog_rounds": len(waiting),
             "oldest": None if oldest is None else date_of(oldest).isoformat(),
             **self._centre.counts,
+            **self._composing.counts,
             "detail": self._detail,
         }
 

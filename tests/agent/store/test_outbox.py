@@ -89,7 +89,7 @@ def test_rates_count_what_came_and_what_came_in_time(tmp_path: Path):
     store.outbox.parked(three.tag, "the time tag has no month")
     store.flush()
     reader = OutboxReader(tmp_path / "q.db")
-    assert reader.rates("province", "timed", 0, 600_000) == (4, 2, 1, 1)
+    assert reader.rates("province", "timed", 0, 99 * HOUR, 600_000) == (4, 2, 1, 1)
     assert [each.reason for each in reader.rows("province", state="parked")] == ["the time tag has no month"]
     store.close()
 

@@ -1,0 +1,46 @@
+"""How many of a centre's reports were due, came, and came in time: 到报率, 及时率. From the outbox's rows."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from agent.clock import Clock
+from agent.report.options import CentreOptions
+from agent.report.slots import slot_at, slots_between
+from agent.store.outbox_reader import OutboxReader
+
+_MOST_SLOTS = 50_000  # a month of minutes
+_TENTH = Decimal("0.1")
+
+
+def rates_of(reader: OutboxReader, name: str, options: CentreOptions, timezone: str, clock: Clock) -> dict[str, Any]:
+    """`expected` slots of this local month, `on_time_pct` and `final_pct` of them acknowledged; None before a slot.
+
+    A new uplink's month begins with its first report; a slot is expected when its time to come has passed.
+    """
+    nothing: dict[str, Any] = {"expected": 0, "on_time_pct": None, "final_pct": None}
+    if not clock.synced or not options.kinds:
+        return nothing
+    zone, now = ZoneInfo(timezone), clock.now()
+    month_ms = _ms(now.astimezone(zone).replace(day=1, hour=0, minute=0, second=0, microsecond=0))
+    first_ms = reader.first_slot(name)
+    if first_ms is None:
+        return nothing
+    begin_ms = max(month_ms, first_ms)
+    until_ms = slot_at(_ms(now) - options.late_ms, options.every_ms, zone)
+    expected = len(slots_between(begin_ms - 1, until_ms, options.every_ms, zone, most=_MOST_SLOTS))
+    if not expected:
+        return nothing
+    rates = reader.rates(name, options.kinds[0].value, begin_ms, until_ms, options.late_ms)
+    return {
+        "expected": expected,
+        "on_time_pct": str((Decimal(100 * rates.on_time) / expected).quantize(_TENTH)),
+        "final_pct": str((Decimal(100 * rates.accepted) / expected).quantize(_TENTH)),
+    }
+
+
+def _ms(at: datetime) -> int:
+    return round(at.timestamp() * 1000)
