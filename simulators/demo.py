@@ -28,12 +28,20 @@ from typing import Any
 from agent.messages import LANGUAGES, Messages, language_of
 from agent.quantities import QUANTITIES
 from simulators.demo_books import balanced
-from simulators.demo_children import Child
+from simulators.demo_calibration import fit_and_activate, runs_text
+from simulators.demo_children import Child, told
 
 _START_S = 20.0
 _DRAIN_S = 15.0  # the agent gives its queues 10 s, then commits
 _ROOM_BYTES = 100_000_000  # an hour of the demo needs a tenth of it
-_FIRST = ("flow_rate", "power", "volume_forward", "energy_import")  # what a line shows, two of them
+_FIRST = (
+    "flow_rate",
+    "power",
+    "volume_withdrawn",
+    "volume_hour",
+    "volume_forward",
+    "energy_import",
+)  # what a line shows, two of them
 _SHOWN = 2
 _DIGITS = 3
 
@@ -76,6 +84,7 @@ class _Demo:
     def run(self, seconds: float | None) -> int:
         """Starts everything, shows what arrives, stops in order, compares."""
         plant, platform = self._far_ends()
+        self._calibrate()
         agent = self._start("agent", "agent.cli", "run", "-c", "agent.yaml")
         self._say("started", directory=self._directory)
         self._watch(seconds, platform, (plant, platform, agent))
@@ -109,6 +118,14 @@ class _Demo:
             text = text.replace(f"@{name}@", str(value))
         (self._directory / "agent.yaml").write_text(text, encoding="utf-8")
         return plant, platform
+
+    def _calibrate(self) -> None:
+        """The well without a flow meter gets its coefficient: tested on the plant, fitted, activated."""
+        (self._directory / "runs.csv").write_text(runs_text(self._directory / "station.yaml"), encoding="utf-8")
+        for verb in fit_and_activate("runs.csv", "W5.yaml", "agent.yaml"):
+            status, words = told("agent.cli", verb, self._directory, patience_s=_START_S)
+            if status:
+                raise DemoError(f"qushui {' '.join(verb[:2])}: {words}")
 
     def _start(self, name: str, module: str, *arguments: str) -> Child:
         return self._stack.enter_context(Child(name, module, arguments, self._directory))
@@ -177,6 +194,8 @@ class _Demo:
         )
         for wrong in books.wrong[:5]:
             print(wrong, file=sys.stderr)
+        for water in books.withdrawn:
+            self._say("withdrawn", **water.as_text())
         self._say(
             "books",
             stored=books.stored,

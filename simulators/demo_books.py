@@ -4,19 +4,39 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 
-from simulators.platforms.mqtt_archive import Archive
-from simulators.truth import WrongValue, wrong_values
+from simulators.platforms.mqtt_archive import Archive, ReceivedRound
+from simulators.platforms.mqtt_payload import milliseconds_of
+from simulators.truth import WrongValue, series, wrong_values
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Withdrawn:
+    """What an intake says was withdrawn between its first and its last reading, and the true water of that time, m³."""
+
+    intake: str
+    origin: str
+    volume_m3: Decimal
+    true_m3: Decimal
+
+    def as_text(self) -> dict[str, str]:
+        """As a sentence wants it."""
+        error = (self.volume_m3 / self.true_m3 - 1) * 100 if self.true_m3 else Decimal(0)
+        volume, true = (f"{each:.3f}" for each in (self.volume_m3, self.true_m3))
+        return {"intake": self.intake, "volume": volume, "true": true, "error": f"{error:+.1f}"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Books:
     """Rounds stored by the agent, acknowledged per platform, lost (stored, and not at the platform), repeated there.
 
-    `wrong` are readings at the platform that are other than what the meter served.
+    `wrong` are readings at the platform that are other than what the meter served; `withdrawn` the intakes' water.
     """
 
     stored: int
@@ -24,6 +44,7 @@ class Books:
     lost: int
     repeated: int
     wrong: tuple[WrongValue, ...]
+    withdrawn: tuple[Withdrawn, ...] = ()
 
     @property
     def are_balanced(self) -> bool:
@@ -59,9 +80,37 @@ def balanced(*, store: Path, received: Path, truth: Path) -> Books:
         lost=sum(name not in arrived for name in stored) + evicted,
         repeated=repeated,
         wrong=wrong_values(rounds, truth),
+        withdrawn=tuple(_withdrawn(rounds, truth)),
     )
 
 
+def _withdrawn(rounds: Sequence[ReceivedRound], truth: Path) -> Iterator[Withdrawn]:
+    """Each intake's water beside what the meters on the plant's pipe counted meanwhile, which is exact."""
+    totals: dict[str, list[tuple[int, Decimal]]] = {}
+    for found in rounds:
+        value = found.values.get("volume_withdrawn")
+        if found.source and found.at is not None and isinstance(value, str):
+            totals.setdefault(found.meter, []).append((milliseconds_of(found.at), Decimal(value)))
+    origins = {found.meter: str(found.source.get("origin", "")) for found in rounds if found.source}
+    with truth.open(encoding="ascii") as lines:
+        counted = series(lines, _EXACT_METER, "volume_forward")
+    for intake, seen in sorted(totals.items()):
+        (first_ms, first), (last_ms, last) = min(seen), max(seen)
+        if counted and last_ms > first_ms:
+            true_m3 = _at(counted, last_ms) - _at(counted, first_ms)
+            yield Withdrawn(intake=intake, origin=origins[intake], volume_m3=last - first, true_m3=true_m3)
+
+
+def _at(counted: Sequence[tuple[int, Decimal]], at_ms: int) -> Decimal:
+    """What the meter stood at: straight between two answers, else the nearest one."""
+    after = bisect_left(counted, at_ms, key=lambda each: each[0])
+    if after in {0, len(counted)}:
+        return counted[min(after, len(counted) - 1)][1]
+    (ms_0, value_0), (ms_1, value_1) = counted[after - 1], counted[after]
+    return value_0 + (value_1 - value_0) * (at_ms - ms_0) / (ms_1 - ms_0)
+
+
+_EXACT_METER = "field-flow"  # polled every second, and never disturbed in the demo
 Ranges = list[tuple[int, int | None]]
 
 

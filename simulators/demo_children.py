@@ -91,5 +91,22 @@ class Child:
                 self.events.put(json.loads(line))
 
 
+def told(module: str, arguments: Sequence[str], directory: Path, *, patience_s: float) -> tuple[int, str]:
+    """Runs a module to its end in `directory`: its exit status and what it said last, on stdout or stderr."""
+    search = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))
+    done = subprocess.run(  # noqa: S603 - our own interpreter and modules
+        [sys.executable, "-m", module, *arguments],
+        cwd=directory,
+        env={**os.environ, "PYTHONPATH": search},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=patience_s,
+        check=False,
+    )
+    return done.returncode, (done.stderr or done.stdout).strip()
+
+
 def _die_with_parent() -> None:
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)

@@ -103,6 +103,13 @@ def wrong_values(rounds: Iterable[ReceivedRound], journal: Path) -> tuple[WrongV
     return tuple(wrong for each in rounds for wrong in served.wrong_values(each))
 
 
+def series(lines: Iterable[str], meter: str, quantity: str) -> list[tuple[int, Decimal]]:
+    """What a meter served of a number, by time (UTC ms)."""
+    entries = [json.loads(line) for line in lines if line.endswith("\n")]
+    served = [(entry["at_ms"], entry["values"].get(quantity)) for entry in entries if entry["meter"] == meter]
+    return sorted((at_ms, Decimal(value)) for at_ms, value in served if value is not None)
+
+
 def _plain(value: Value) -> str | list[str] | None:
     match value:
         case Decimal():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -144,3 +145,16 @@ def test_a_store_that_was_never_made_does_not_balance(tmp_path):
     truth.touch()
     books = balanced(store=tmp_path / "qushui.db", received=tmp_path / "received.sqlite", truth=truth)
     assert (books.stored, books.lost, books.are_balanced) == (0, 0, False)
+
+
+def test_the_demo_shows_withdrawn_water_of_a_metered_and_a_converted_intake_beside_the_truth(place):
+    demo = spawn(place, "--seconds", "16", "--lang", "en")
+    output, errors = demo.communicate(timeout=PATIENCE_S)
+    assert demo.returncode == 0, errors
+    found = {
+        intake: (float(volume), float(true))
+        for intake, volume, true in re.findall(r"^(well-\d): (\S+) m3 withdrawn, true (\S+) m3", output, re.MULTILINE)
+    }
+    assert set(found) == {"well-3", "well-5"}
+    for volume, true in found.values():
+        assert volume == pytest.approx(true, rel=0.05, abs=0.12)  # a plant of seconds moves 0.027 m3 in each of them
