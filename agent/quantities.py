@@ -94,6 +94,8 @@ _ALL = (
     Quantity(name="level", unit="m", zh="水位", en="water level above datum"),
     Quantity(name="depth_to_water", unit="m", zh="埋深", en="depth to water"),
     Quantity(name="temperature", unit="°C", zh="温度", en="temperature"),
+    Quantity(name="ct_ratio", unit="", zh="电流互感器变比", en="current transformer ratio"),
+    Quantity(name="pt_ratio", unit="", zh="电压互感器变比", en="voltage transformer ratio"),
     Quantity(name="supply_voltage", unit="V", zh="电源电压", en="supply voltage"),
     Quantity(name=STATUS, unit="", zh="状态", en="status"),
     # Of an intake: what its account says, over all of its meters.
