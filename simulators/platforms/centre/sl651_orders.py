@@ -1,0 +1,220 @@
+"""What a simulated SL 651 centre can ask and order: words in, function and body out. Pure.
+
+`37` · `38 from=26010100 to=26010123 step=1h id=28` · `3A id=28,FF2B` · `40 0C=02` (bytes) · `41 id=01,0C` ·
+`42 20=1` (numbers) · `43 id=20,21` · `49 old=1234 new=5678` · `4A at=260101080000` · `4C data=0101`
+
+Source: SL 651-2014 6.6.4.10-6.6.4.30, annexes B and D; bodies of 4B-4F as the sheet's §10 has them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal, InvalidOperation
+from types import MappingProxyType
+from typing import Final
+
+from agent.uplinks.sl651_wire.codes import Control, Encoding, Function
+from agent.uplinks.sl651_wire.elements import KINDS, Element, default_definition, definition, number, status
+from agent.uplinks.sl651_wire.frame import Frame
+from agent.uplinks.sl651_wire.link import Link
+from agent.uplinks.sl651_wire.parameters import PASSWORD, basic_parameter, run_parameter, wanted
+from agent.uplinks.sl651_wire.parts import SECOND, Part, Period, Raw, Step, Wanted, digits_of, moment_of
+from simulators.platforms.centre.contract import Moment
+from simulators.platforms.mqtt_behaviour import OrderError
+
+Arguments = Mapping[str, str]
+ALIASES: Final[Mapping[str, str]] = MappingProxyType(
+    {"query": "37", "set-clock": "4A", "clock": "51", "version": "45", "status": "46", "events": "50"}
+)
+_STEP = re.compile(r"(\d{1,2})([dhm])")
+_UNITS = {"d": timedelta(days=1), "h": timedelta(hours=1), "m": timedelta(minutes=1)}
+_CARD_ACTIVE = 9  # bit of the status word
+_HOUR_DIGITS, _SECOND_DIGITS, _PASSWORD_BYTES = 8, 12, 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Downlink:
+    """An order; `sent` is the send time it must have (4A), None the centre's own clock."""
+
+    name: str
+    function: int
+    parts: tuple[Part, ...] = ()
+    sent: str | None = None
+
+    def frame(self, link: Link, now: Moment) -> Frame:
+        """The frame to a station: serial number 0, ENQ. Raises OrderError where this encoding has no form for it."""
+        sent = self.sent or digits_of(now.at, SECOND, now.at.tzinfo)  # type: ignore[arg-type]
+        try:
+            return link.command(self.function, sent=sent, parts=self.parts)
+        except (ValueError, KeyError) as error:
+            raise OrderError(f"{self.name}: {link.encoding.value} has no form for it ({error})") from error
+
+
+def downlink_of(words: list[str]) -> Downlink:
+    """The order that the words say: a function code or one of ALIASES, then KEY=VALUE. Raises OrderError."""
+    first = ALIASES.get(words[0].lower(), words[0])
+    try:
+        function = int(first, 16)
+    except ValueError:
+        function = -1
+    make = _MAKERS.get(function)
+    if make is None:
+        known = " ".join(f"{each:02X}" for each in _MAKERS)
+        raise OrderError(f"{words[0]!r}: expected a function of {known}, or {', '.join(ALIASES)}")
+    arguments = dict(_argument(word) for word in words[1:])
+    sent = arguments.pop("at", None) if function == Function.SET_CLOCK else None
+    if sent is not None and (len(sent) != _SECOND_DIGITS or moment_of(sent) is None):
+        raise OrderError(f"at={sent}: expected YYMMDDhhmmss")
+    try:
+        parts = make(arguments)
+    except (ValueError, KeyError, InvalidOperation) as error:
+        raise OrderError(f"{' '.join(words)}: {error}") from error
+    return Downlink(name=" ".join([f"{function:02X}", *words[1:]]), function=function, parts=parts, sent=sent)
+
+
+def _argument(word: str) -> tuple[str, str]:
+    key, equals, value = word.partition("=")
+    if not equals:
+        raise OrderError(f"{word!r}: expected KEY=VALUE")
+    return key, value
+
+
+def _nothing(arguments: Arguments) -> tuple[Part, ...]:
+    if arguments:
+        raise OrderError(f"{', '.join(arguments)}: this order takes nothing")
+    return ()
+
+
+def _named(arguments: Arguments, *names: str) -> list[str]:
+    """The values of `names`, all of which must be there, and nothing else."""
+    if set(arguments) != set(names):
+        raise OrderError(f"expected {' '.join(f'{name}=…' for name in names)}")
+    return [arguments[name] for name in names]
+
+
+def _identifier(text: str) -> bytes:
+    found = next((guide for guide, kind in KINDS.items() if kind.name == text), None)
+    return bytes.fromhex(text) if found is None else found
+
+
+def _element(text: str) -> Wanted:
+    """An identifier, or the name of an element, with the data definition of table C.1, or the one behind a slash."""
+    name, _, defined = text.partition("/")
+    identifier = _identifier(name)
+    if defined:
+        return Wanted(identifier, int(defined, 16))
+    return Wanted(identifier, default_definition(identifier) if identifier in KINDS else definition(6, 0))
+
+
+def _elements(arguments: Arguments) -> tuple[Part, ...]:
+    (identifiers,) = _named(arguments, "id")
+    return tuple(_element(each) for each in identifiers.split(","))
+
+
+def _period(arguments: Arguments) -> tuple[Part, ...]:
+    first, last, step, identifier = _named(arguments, "from", "to", "step", "id")
+    for digits in (first, last):
+        if len(digits) != _HOUR_DIGITS or moment_of(digits) is None:
+            raise OrderError(f"{digits}: expected YYMMDDhh")
+    match = _STEP.fullmatch(step)
+    if match is None:
+        raise OrderError(f"step={step}: expected for example 5m, 1h or 1d")
+    return Period(first, last), Step.of(int(match[1]) * _UNITS[match[2]]), _element(identifier)
+
+
+def _reading(*, is_basic: bool) -> Callable[[Arguments], tuple[Part, ...]]:
+    def made(arguments: Arguments) -> tuple[Part, ...]:
+        (identifiers,) = _named(arguments, "id")
+        return tuple(wanted(bytes.fromhex(each), is_basic=is_basic) for each in identifiers.split(","))
+
+    return made
+
+
+def _basic(arguments: Arguments) -> tuple[Part, ...]:
+    if not arguments:
+        raise OrderError("expected ID=BYTES, for example 0C=02")
+    return tuple(basic_parameter(bytes.fromhex(key), bytes.fromhex(value)) for key, value in arguments.items())
+
+
+def _run(arguments: Arguments) -> tuple[Part, ...]:
+    if not arguments:
+        raise OrderError("expected ID=NUMBER, for example 20=1")
+    return tuple(_parameter(bytes.fromhex(key), value) for key, value in arguments.items())
+
+
+def _parameter(identifier: bytes, value: str) -> Element:
+    """A run parameter in its form; in brackets any form: `42=0.5/6.3`, digits and decimals."""
+    text, _, form = value.partition("/")
+    if not form:
+        return run_parameter(identifier, Decimal(text))
+    digits, _, decimals = form.partition(".")
+    return number(identifier, Decimal(text), digits=int(digits), decimals=int(decimals or 0))
+
+
+def _password(arguments: Arguments) -> tuple[Part, ...]:
+    texts = _named(arguments, "old", "new")
+    if any(len(bytes.fromhex(text)) != _PASSWORD_BYTES for text in texts):
+        raise OrderError("a password has four hex digits")
+    return tuple(basic_parameter(PASSWORD, bytes.fromhex(text)) for text in texts)
+
+
+def _fixed(identifier: str) -> Callable[[Arguments], tuple[Part, ...]]:
+    def made(arguments: Arguments) -> tuple[Part, ...]:
+        _nothing(arguments)
+        return (Wanted(bytes.fromhex(identifier), 0),)
+
+    return made
+
+
+def _card(arguments: Arguments) -> tuple[Part, ...]:
+    _nothing(arguments)
+    return (status({_CARD_ACTIVE}),)
+
+
+def _raw(default: str) -> Callable[[Arguments], tuple[Part, ...]]:
+    def made(arguments: Arguments) -> tuple[Part, ...]:
+        return (Raw(bytes.fromhex(_named(arguments, "data")[0] if arguments else default)),)
+
+    return made
+
+
+_MAKERS: Mapping[int, Callable[[Arguments], tuple[Part, ...]]] = MappingProxyType(
+    {
+        Function.PICTURE: _nothing,
+        Function.QUERY_REALTIME: _nothing,
+        Function.QUERY_PERIOD: _period,
+        Function.QUERY_MANUAL: _nothing,
+        Function.QUERY_ELEMENTS: _elements,
+        Function.SET_BASIC: _basic,
+        Function.READ_BASIC: _reading(is_basic=True),
+        Function.SET_RUN: _run,
+        Function.READ_RUN: _reading(is_basic=False),
+        Function.QUERY_PUMP: _nothing,
+        Function.QUERY_VERSION: _nothing,
+        Function.QUERY_STATUS: _nothing,
+        Function.CLEAR_STORAGE: _fixed("97"),
+        Function.FACTORY_RESET: _fixed("98"),
+        Function.CHANGE_PASSWORD: _password,
+        Function.SET_CLOCK: _nothing,
+        Function.SET_CARD: _card,
+        Function.CONTROL_PUMP: _raw("0101"),
+        Function.CONTROL_VALVE: _raw("0101"),
+        Function.CONTROL_GATE: _raw("01010050"),
+        Function.CONTROL_QUOTA: _raw("FF"),
+        Function.QUERY_EVENTS: _nothing,
+        Function.QUERY_CLOCK: _nothing,
+    }
+)
+
+
+def link_of(frame: Frame) -> Link:
+    """How to address the station that sent `frame`: its own centre, address, password and encoding (sheet §21.1)."""
+    return Link(centre=frame.centre, station=frame.station, password=frame.password, encoding=Encoding(frame.encoding))
+
+
+ENDS: Final[Mapping[str, Control]] = MappingProxyType(
+    {each.name: each for each in (Control.EOT, Control.ESC, Control.ACK)}
+)
