@@ -37,6 +37,7 @@ FIRST_DAY = date(2026, 3, 1)
 LAST_DAY = date(2026, 7, 1)  # not in it
 BEGIN_MS = midnight_ms(FIRST_DAY, ZONE)
 END_MS = midnight_ms(LAST_DAY, ZONE)
+_MIDDLE_MS = midnight_ms(date(2026, 5, 1), ZONE)
 PERIOD_MS = 300_000
 CT_RATIO = Decimal(20)
 FORM = PlantForm(
@@ -193,11 +194,12 @@ def converted(name: str, seed: int) -> Scenario:
 
 
 def checked(name: str, seed: int) -> Scenario:
-    """A flow meter that counts, electricity and level beside it."""
+    """A flow meter that counts, electricity and level beside it; the first two months."""
     without = converted(name, seed)
     periods = {**without.settings.periods_ms, "main-flow": PERIOD_MS}
     return replace(
         without,
         settings=replace(without.settings, water=(_water(),), periods_ms=periods),
         fixtures=(*without.fixtures, flow_meter(seed)),
+        end_ms=_MIDDLE_MS,
     )
