@@ -18,6 +18,7 @@ from agent.store.book_reader import BookReader
 from agent.store.outbox_reader import OutboxReader
 from agent.store.reader import Reader
 from agent.store.store import Store
+from agent.uplinks.dialogue import Dialogue
 from agent.uplinks.registry import CENTRES
 from agent.uplinks.reporting.commands import Commands
 from agent.uplinks.reporting.composing import Composing
@@ -38,15 +39,13 @@ def make_worker(
 ) -> ReportWorker:
     """The worker of one centre. `set_clock` takes UTC ms and who says so."""
     options: CentreOptions = config.uplinks[name]
-    wanted = tuple(wanted_of(config, options))
+    kind, wanted = CENTRES[options.type], tuple(wanted_of(config, options))
     path = Path(config.store.path)
-    zone = ZoneInfo(config.station.timezone)
-    composer = Composer(wanted, sends_derived=options.sends_derived, limits=options.limits)
     composing = Composing(
         name,
-        composer=composer,
+        composer=Composer(wanted, sends_derived=options.sends_derived, limits=options.limits),
         options=options,
-        zone=zone,
+        zone=ZoneInfo(config.station.timezone),
         outbox=store.outbox,
         clock=clock,
         alarms=lambda: [fault.code for fault in store.faults.open()],
@@ -61,14 +60,15 @@ def make_worker(
         log=log,
         faults=store.faults,
         latest=composing.latest,
+        is_acceptable=kind.is_acceptable(),
+        on_set=lambda values: composing.obey(kind.in_force()(values)),
         version=f"qushui {version('qushui')}",
     )
-    make = CENTRES[options.type].load()
     return ReportWorker(
         name,
         options=options,
         jitter_ms=jitter_ms(options.station, options.jitter_ms),
-        make_dialogue=lambda: make(options, commands.parameters(), next_serial=lambda: store.outbox.next_serial(name)),
+        make_dialogue=_dialogues(name, options, commands, store),
         composing=composing,
         commands=commands,
         rounds=lambda: Reader(path, on_damage=store.suspect),
@@ -79,6 +79,12 @@ def make_worker(
         faults=store.faults,
         keep_ms=config.store.keep_s * 1000,
     )
+
+
+def _dialogues(name: str, options: CentreOptions, commands: Commands, store: Store) -> Callable[[], Dialogue]:
+    """What makes the dialogue of each connection, with what the centre has set by then."""
+    make = CENTRES[options.type].dialogue()
+    return lambda: make(options, commands.parameters(), next_serial=lambda: store.outbox.next_serial(name))
 
 
 def wanted_of(config: Config, options: CentreOptions) -> Iterator[Wanted]:

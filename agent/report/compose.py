@@ -104,6 +104,10 @@ class Composer:
                 triggers += self._crossed(meter, quantity, Decimal(text), found.at_ms)
         return triggers
 
+    def limit(self, limits: Mapping[tuple[int, str], Limit]) -> None:
+        """From now on these values are reported at once."""
+        self._limits = dict(limits)
+
     def is_past(self, slot_ms: int) -> bool:
         """Whether every wanted meter has been heard beyond what the slot could take."""
         return all(

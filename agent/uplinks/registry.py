@@ -8,6 +8,7 @@ from importlib import import_module
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from agent.report.in_force import InForce
 from agent.uplinks.contract import Uplink
 from agent.uplinks.dialogue import Dialogue
 from agent.uplinks.mqtt.uplink import MqttUplink
@@ -31,27 +32,37 @@ UPLINKS: Mapping[str, UplinkKind] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class CentreKind:
-    """How a centre of one type is spoken to: `dialogue` is called with its options, what centres have set, and
-    `next_serial`; where its model is.
-    """
+    """Where a centre of one type has its parts, which are read in only by stations that have such a centre."""
 
-    dialogue: str
-    settings: str
+    package: str
+    maker: str
+    model: str
 
-    def load(self) -> Callable[..., Dialogue]:
-        """What makes the dialogue; its codec is read in only by stations that have such a centre."""
-        found: Callable[..., Dialogue] = _named(self.dialogue)
+    def dialogue(self) -> Callable[..., Dialogue]:
+        """Makes the dialogue of a connection from options, what the centre has set, and `next_serial`."""
+        found: Callable[..., Dialogue] = _named(f"{self.package}.dialogue:{self.maker}")
         return found
+
+    def in_force(self) -> Callable[[Mapping[str, str]], InForce]:
+        """Says what the centre's settings change."""
+        found: Callable[[Mapping[str, str]], InForce] = _named(f"{self.package}.parameters:in_force")
+        return found
+
+    def is_acceptable(self) -> Callable[[str, str], bool]:
+        """Says whether a setting is taken."""
+        found: Callable[[str, str], bool] = _named(f"{self.package}.parameters:is_acceptable")
+        return found
+
+    @property
+    def settings(self) -> str:
+        """Where its model is."""
+        return f"{self.package}.settings:{self.model}"
 
 
 CENTRES: Mapping[str, CentreKind] = MappingProxyType(
     {
-        "sl651": CentreKind(
-            "agent.uplinks.sl651.dialogue:sl651_dialogue", "agent.uplinks.sl651.settings:Sl651Settings"
-        ),
-        "szy206": CentreKind(
-            "agent.uplinks.szy206.dialogue:szy206_dialogue", "agent.uplinks.szy206.settings:Szy206Settings"
-        ),
+        "sl651": CentreKind("agent.uplinks.sl651", "sl651_dialogue", "Sl651Settings"),
+        "szy206": CentreKind("agent.uplinks.szy206", "szy206_dialogue", "Szy206Settings"),
     }
 )
 

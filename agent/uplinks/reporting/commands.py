@@ -68,9 +68,15 @@ class Commands:
         log: Any,
         faults: FaultSink,
         latest: Callable[[], Content],
+        is_acceptable: Callable[[str, str], bool],
+        on_set: Callable[[Mapping[str, str]], None],
         version: str,
     ) -> None:
-        """`latest` gives what is known now; `set_clock` takes UTC ms and who says so; `version` is the agent's."""
+        """`latest` gives what is known now; `set_clock` takes UTC ms and who says so; `version` is the agent's.
+
+        `is_acceptable` judges a setting by name and value; `on_set` is told all settings when they are known, and when
+        one changes.
+        """
         self._name = name
         self._options = options
         self._wanted = tuple(wanted)
@@ -80,6 +86,8 @@ class Commands:
         self._log = log
         self._faults = faults
         self._latest = latest
+        self._is_acceptable = is_acceptable
+        self._on_set = on_set
         self._version = version
         self._counts = [0] * EVENTS
         self._changed: dict[str, str] | None = None
@@ -128,6 +136,7 @@ class Commands:
             self._changed = {}
             for row in self._history.ledger(PARAMETER, self._name):
                 self._changed.update(row.body["values"])
+            self._on_set(self._changed)
         return dict(self._changed)
 
     # --- what each does
@@ -167,12 +176,20 @@ class Commands:
         hours, minutes = divmod(self._options.every_ms, _HOUR_MS)
         return {"run:20": str(hours)} if hours and not minutes else {}
 
-    def _set(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    def _set(self, arguments: Mapping[str, Any]) -> dict[str, Any] | None:
+        """All of an order's settings, or none."""
         values = {str(name): str(value) for name, value in arguments["values"].items()}
-        self._store.declare(PARAMETER, self._name, None, {"values": values}, f"uplink/{self._name}")
-        self._changed = self.parameters() | values
+        if not values or not all(self._is_acceptable(name, value) for name, value in values.items()):
+            return None
+        self._keep(values)
         self._counts[_PARAMETERS_CHANGED - 1] += 1
         return {"values": values}
+
+    def _keep(self, values: Mapping[str, str]) -> None:
+        known = {**self.parameters(), **values}
+        self._store.declare(PARAMETER, self._name, None, {"values": dict(values)}, f"uplink/{self._name}")
+        self._changed = known
+        self._on_set(known)
 
     def _set_clock(self, arguments: Mapping[str, Any]) -> dict[str, Any] | None:
         if not self._options.trusts_clock:
@@ -185,7 +202,5 @@ class Commands:
         if _PASSWORD.fullmatch(new) is None:
             return None
         self._counts[_PASSWORD_CHANGED - 1] += 1
-        body = {"values": {"password": new}}
-        self._store.declare(PARAMETER, self._name, None, body, f"uplink/{self._name}")
-        self._changed = self.parameters() | {"password": new}
+        self._keep({"password": new})
         return {"new": new}

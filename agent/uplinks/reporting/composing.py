@@ -10,6 +10,7 @@ from agent.clock import Clock
 from agent.model import StoredRound
 from agent.report.compose import Composer, Trigger
 from agent.report.content import STATION, Content, Kind
+from agent.report.in_force import InForce
 from agent.report.options import CentreOptions
 from agent.report.slots import next_slot, slot_at
 from agent.store.outbox import Composed, NewReport, Outbox
@@ -63,9 +64,10 @@ class Composing:
         """How often a report goes."""
         return self._every_ms
 
-    def renew(self, every_ms: int) -> None:
-        """From the next slot on reports go that often."""
-        self._every_ms = every_ms
+    def obey(self, in_force: InForce) -> None:
+        """From the next slot on what a centre has set holds."""
+        self._every_ms = in_force.every_ms or self._options.every_ms
+        self._composer.limit({**self._options.limits, **in_force.limits})
 
     def due_in_ms(self) -> int | None:
         """How long until the next slot has waited enough; None while there is no time."""

@@ -1,0 +1,62 @@
+"""Which parameters of an SL 651 centre take effect here, which are only kept, and which are refused. Pure.
+
+In effect: the interval of timed reports (20), the change of flow that is reported at once (42), the upper limit of flow
+(8D), the limits of intake level (49-58) and pressure (59-68), and the password (03, function 49). Kept and read back,
+without effect on what this station does: the other run parameters. Refused: everything that says where the station or
+its centres are (01, 02, 04-0B), since a wrong one would cut it off for good.
+
+Source: SL 651-2014 annex D, tables D.1 and D.4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from decimal import Decimal, InvalidOperation
+
+from agent.report.compose import Limit
+from agent.report.in_force import InForce, is_interval
+from agent.uplinks.sl651.commands import BASIC, RUN
+from agent.uplinks.sl651_wire.parameters import RUN as RUN_FORMS
+
+_HOUR_MS = 3_600_000
+_INTERVAL, _FLOW_CHANGE, _FLOW_LIMIT = f"{RUN}20", f"{RUN}42", f"{RUN}8D"
+_LEVELS, _PRESSURES = 0x49, 0x59  # upper and lower limit of intake 1, then of intake 2 …
+_CHANNELS = 8
+_KEPT_BASIC = frozenset({f"{BASIC}03", f"{BASIC}0C", f"{BASIC}0D", f"{BASIC}0F"})
+_SECONDS = 3600  # m3/s to m3/h
+
+
+def in_force(values: Mapping[str, str]) -> InForce:
+    """What the settings of a centre change; those that make no sense change nothing."""
+    every_ms = None if (hours := _number(values, _INTERVAL)) is None else int(hours * _HOUR_MS)
+    limits: dict[tuple[int, str], Limit] = {}
+    change, high = _number(values, _FLOW_CHANGE), _number(values, _FLOW_LIMIT)
+    for channel in range(1, _CHANNELS + 1):
+        if change or high:
+            limits[channel, "flow_rate"] = Limit(
+                change=change * _SECONDS if change else None, high=high * _SECONDS if high else None
+            )
+        for first, quantity in ((_LEVELS, "level"), (_PRESSURES, "pressure")):
+            at = first + 2 * (channel - 1)
+            upper, lower = _number(values, f"{RUN}{at:02X}"), _number(values, f"{RUN}{at + 1:02X}")
+            if upper is not None or lower is not None:
+                limits[channel, quantity] = replace(Limit(), high=upper, low=lower)
+    return InForce(every_ms=every_ms if every_ms and is_interval(every_ms) else None, limits=limits)
+
+
+def is_acceptable(name: str, value: str) -> bool:
+    """Whether a setting is taken: it is known, fits, and cannot cut the station off."""
+    if name.startswith(BASIC):
+        return name in _KEPT_BASIC
+    number = _number({name: value}, name)
+    if bytes.fromhex(name.removeprefix(RUN)) not in RUN_FORMS or number is None:
+        return False
+    return name != _INTERVAL or is_interval(int(number * _HOUR_MS))
+
+
+def _number(values: Mapping[str, str], name: str) -> Decimal | None:
+    try:
+        return Decimal(values[name]) if name in values else None
+    except InvalidOperation:
+        return None
