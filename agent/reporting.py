@@ -20,6 +20,8 @@ from agent.reports.closings import Standing, standing_of
 from agent.reports.facts import Facts, IntakeFacts
 from agent.reports.report import Anomaly, Declaration, Photo, Report, SealRef, report_from
 from agent.reports.spans import Span
+from agent.rules.compliance import UploadRate
+from agent.rules.upload import UploadRates
 from agent.settings import Station
 from agent.store.book_reader import BookReader, ClosingRow, EventRow, LedgerRow
 
@@ -41,13 +43,22 @@ class Frozen:
 class Reporting:
     """The reports of one station. Raises as `BookReader` does."""
 
-    def __init__(self, book: BookReader, *, station: Station, intakes: Iterable[IntakeSettings], software: str) -> None:
-        """`software` is the version of the agent that makes the report."""
+    def __init__(
+        self,
+        book: BookReader,
+        *,
+        station: Station,
+        intakes: Iterable[IntakeSettings],
+        software: str,
+        rates: Mapping[tuple[str, str], UploadRates],
+    ) -> None:
+        """`software` is the version of the agent that makes the report, `rates` what is known of uplinks' arrivals."""
         self._book = book
         self._station = station
         self._intakes = tuple(intakes)
         self._software = software
         self._zone = ZoneInfo(station.timezone)
+        self._rates = dict(rates)
 
     def draft(self, span: Span, *, made_ms: int, accepted_expired: bool = False) -> Report:
         """The report as far as the data reach."""
@@ -83,6 +94,7 @@ class Reporting:
         standings, has_begun = self._standings(settings.name, span)
         archive = self._archive(settings.name, span.end_ms)
         declared = self._declared(settings, span)
+        rate = self._rate(settings.name, span)
         return IntakeFacts(
             settings=settings,
             standings=standings,
@@ -93,7 +105,15 @@ class Reporting:
             photos=tuple(photo for row in declared for photo in _photos(row)),
             anomalies=tuple(map(self._anomaly, self._book.events(settings.name, span.begin_ms, span.end_ms))),
             archive_version=archive.get("version"),
+            on_time_pct=None if rate is None else rate.on_time_pct,
+            final_pct=None if rate is None else rate.final_pct,
         )
+
+    def _rate(self, intake: str, span: Span) -> UploadRate | None:
+        """How much of what the intake owed arrived, at the platform that got least; None where it is not known."""
+        each = [rates.over(span.months) for (_, name), rates in self._rates.items() if name == intake and span.months]
+        known = [rate for rate in each if rate is not None]
+        return min(known, key=lambda rate: rate.on_time_pct, default=None)
 
     def _standings(self, intake: str, span: Span) -> tuple[tuple[Standing, ...], bool]:
         """The closings at the edges of the rows; the last one stands for a period that has not ended."""

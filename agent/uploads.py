@@ -32,6 +32,7 @@ from agent.store.outbox_reader import OutboxReader
 _EVERY_S = 60.0
 _BEAT_S = 5.0
 _FORM = 1
+_SUFFIX = ".uploads"
 _MOST_OWED = 24 * 31  # hours looked back for after a long stop
 _REGULAR = frozenset({"timed", "hourly"})
 
@@ -63,7 +64,7 @@ class Uploads:
         """`path` is the database's; `uplinks` take every round, `centres` reports."""
         self._reader = BookReader(path)
         self._outbox = OutboxReader(path)
-        self._file = side(path, ".uploads")
+        self._file = side(path, _SUFFIX)
         self._intakes = dict(intakes)
         self._calendars = {name: Calendar(each) for name, each in intakes.items()}
         self._uplinks = sorted({*uplinks, *centres})
@@ -71,7 +72,7 @@ class Uploads:
         self._clock = clock
         self._faults = faults
         self._log = log
-        self._rates = self._loaded()
+        self._rates = stored_rates(path)
         self._numbers: dict[tuple[str, int], int] = {}
 
     def run(self, stop: threading.Event, beat: Callable[[], None]) -> None:
@@ -205,16 +206,6 @@ class Uploads:
         found = self._reader.rounds.rounds(first, last, limit=1)
         return found[0].at_ms if found else None
 
-    def _loaded(self) -> dict[tuple[str, str], UploadRates]:
-        try:
-            document: Any = json.loads(self._file.read_bytes())
-            if document["form"] != _FORM:
-                return {}
-            rates = document["rates"]
-            return {(up, name): UploadRates.from_text(text) for up, of in rates.items() for name, text in of.items()}
-        except (OSError, ValueError, TypeError, LookupError, AttributeError, OutOfDomain):
-            return {}
-
     def _write(self) -> None:
         """Renews the file; a kill or a full disk leaves the one before."""
         rates: dict[str, dict[str, str]] = {}
@@ -226,6 +217,18 @@ class Uploads:
             part.replace(self._file)
         except OSError as error:
             self._log.warning("uploads.unwritten", error=str(error))
+
+
+def stored_rates(path: Path) -> dict[tuple[str, str], UploadRates]:
+    """What is kept beside the database at `path`, by uplink and intake; nothing where that cannot be read."""
+    try:
+        document: Any = json.loads(side(path, _SUFFIX).read_bytes())
+        if document["form"] != _FORM:
+            return {}
+        rates = document["rates"]
+        return {(up, name): UploadRates.from_text(text) for up, of in rates.items() for name, text in of.items()}
+    except (OSError, ValueError, TypeError, LookupError, AttributeError, OutOfDomain):
+        return {}
 
 
 def _holds(ranges: Ranges, number: int) -> bool:

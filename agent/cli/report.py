@@ -35,6 +35,7 @@ from agent.settings import Config
 from agent.signing import KeyUnusableError, key_place
 from agent.store.book_reader import BookReader
 from agent.uplinks.registry import settings_models
+from agent.uploads import stored_rates
 from drivers.registry import DRIVERS
 
 HELP_KEY = "cli.verb.report"
@@ -117,7 +118,8 @@ def _wrong_intakes(arguments: argparse.Namespace, config: Config, out: Messages)
 
 def _reporting(book: BookReader, config: Config, names: Sequence[str] | None) -> Reporting:
     intakes = [config.intakes[name] for name in names or config.intakes]
-    return Reporting(book, station=config.station, intakes=intakes, software=version("qushui"))
+    rates = stored_rates(Path(config.store.path))
+    return Reporting(book, station=config.station, intakes=intakes, software=version("qushui"), rates=rates)
 
 
 def _freeze(

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import date
-from decimal import Decimal
+from decimal import ROUND_DOWN, Decimal
 from itertools import pairwise
 from typing import Any
 
@@ -75,8 +75,8 @@ def _intake(given: IntakeFacts, facts: Facts, *, accepted_expired: bool) -> Inta
         energy_kwh=energy,
         pumping_kwh=pumping,
         excluded_kwh=None if energy is None or pumping is None else energy - pumping,
-        on_time_pct=given.on_time_pct,
-        final_pct=given.final_pct,
+        on_time_pct=_cut(given.on_time_pct),
+        final_pct=_cut(given.final_pct),
         registers=_registers(given, standings),
         coefficients=coefficients_used(given, gain, day),
         tc_low=low,
@@ -157,6 +157,11 @@ def _step(begin: Edge | None, end: Edge | None, name: str) -> Decimal | None:
 @exact
 def _percent(part: Decimal, whole: Decimal) -> Decimal | None:
     return None if not whole else (PERCENT * part / whole).quantize(_PERCENT_STEP)
+
+
+def _cut(percent: Decimal | None) -> Decimal | None:
+    """Cut, so that 94.999 is not told as the 95 that is asked for."""
+    return None if percent is None else percent.quantize(_PERCENT_STEP, ROUND_DOWN)
 
 
 @exact

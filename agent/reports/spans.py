@@ -43,6 +43,13 @@ class Span:
         days = _days(date.fromisoformat(self.first_day), date.fromisoformat(self.end_day))
         return [*(midnight_ms(day, zone) for day in days), self.end_ms]
 
+    @property
+    def months(self) -> tuple[str, ...]:
+        """The calendar months it consists of, such as 2026-09; none for a day."""
+        first = date.fromisoformat(self.first_day)
+        count = {SpanKind.QUARTER: 3, SpanKind.MONTH: 1, SpanKind.DAY: 0}[self.kind]
+        return tuple(f"{first.year}-{first.month + place:02}" for place in range(count))
+
     def year_begin_ms(self, zone: tzinfo) -> int:
         """When the calendar year of its first day begins: permits count from there."""
         return midnight_ms(date(date.fromisoformat(self.first_day).year, 1, 1), zone)

@@ -8,7 +8,7 @@ Source: metering guideline sheet §1.2 row 16 and §5.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, tzinfo
 from decimal import ROUND_CEILING, Decimal
@@ -16,10 +16,10 @@ from typing import NamedTuple
 
 from agent.derive.exact import MS_PER_HOUR, PERCENT, exact, local_day, midnight_ms
 from agent.derive.text import from_text, to_text
-from agent.rules.compliance import RATE_ASKED_PCT
+from agent.rules.compliance import RATE_ASKED_PCT, UploadRate, upload_rate
 
 DEADLINE_MS = 600_000  # M5: 10 min after the hour
-_KEPT_MONTHS = 2
+_KEPT_MONTHS = 5  # a whole quarter while the next one begins: its report states the rate
 _LEAST_HOURS = 24  # ours: before a day is over a rate says little about the month
 
 
@@ -98,6 +98,15 @@ class UploadRates:
             waiting=tuple(each for each in month.waiting if each != hour_ms),
         )
         return replace(self, months={**self.months, name: after})
+
+    def over(self, months: Sequence[str]) -> UploadRate | None:
+        """The rate over whole months (2026-09 …) that are past; None where one of them is not known."""
+        found = [self.months[name] for name in months if name in self.months]
+        due = sum(month.due for month in found)
+        if len(found) < len(months) or not due:
+            return None
+        on_time, late = sum(month.on_time for month in found), sum(month.late for month in found)
+        return upload_rate(scheduled=due, on_time=on_time, late=late)
 
     @exact
     def forecast(

@@ -15,6 +15,7 @@ import pytest
 from agent.cli import report as verb
 from agent.cli.main import main
 from agent.reports.report import report_from
+from agent.rules.upload import Month, UploadRates
 from agent.signing import fingerprint, is_signed_by, sign, signed_text
 from tests.bookkept import Books, ms
 
@@ -183,6 +184,17 @@ def test_a_quarter_is_frozen_in_its_time_and_as_a_whole(
     monkeypatch.setattr(verb, "time_of", lambda *_: ms(now))
     assert freeze(books, *words) == status
     assert len(books.rows("SELECT 1 FROM ledger WHERE kind = 'frozen'")) == (status == 0)
+
+
+def test_the_rate_of_arrival_is_that_of_the_platform_that_got_least(books: Books, capsys) -> None:
+    rates = {
+        uplink: {"well-3": UploadRates(months={"2026-09": Month(due=720, on_time=on_time, late=10)}).to_text()}
+        for uplink, on_time in (("cloud", 710), ("province", 683))
+    }
+    books.path.with_name("qushui.db.uploads").write_text(json.dumps({"form": 1, "rates": rates}), encoding="utf-8")
+    well, canal = report_from(told(books, capsys, "monthly", "2026-09")).intakes
+    assert (well.on_time_pct, well.final_pct) == (Decimal("94.86"), Decimal("96.25"))  # 683 and 693 of 720, cut
+    assert (canal.on_time_pct, canal.final_pct) == (None, None)
 
 
 def test_a_month_is_never_frozen(books: Books) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.rules.compliance import upload_rate
-from agent.rules.upload import UploadRates
+from agent.rules.upload import Month, UploadRates
 from tests.agent.rules.plain import BEGIN, DAY, HOUR, MIN, ZONE, D
 
 FIRST = BEGIN + HOUR  # the record of the month's first hour falls due at its end
@@ -74,11 +74,21 @@ def test_the_text_of_the_rates_gives_them_back():
     assert UploadRates.from_text(rates.to_text()) == rates
 
 
-def test_a_record_belongs_to_the_month_of_its_hour_and_two_months_are_kept():
-    last = BEGIN + 31 * DAY  # the end of May's last hour, and the beginning of June
-    rates = UploadRates().scheduled(last, ZONE).scheduled(last + HOUR, ZONE).scheduled(last + 31 * DAY, ZONE)
-    assert list(rates.months) == ["2026-06", "2026-07"]
+def test_a_record_belongs_to_the_month_of_its_hour_and_a_quarter_is_kept_while_the_next_begins():
+    rates, last = UploadRates(), BEGIN + 31 * DAY  # the end of May's last hour, and the beginning of June
+    for month in range(6):
+        rates = rates.scheduled(last + 31 * month * DAY, ZONE).scheduled(last + 31 * month * DAY + HOUR, ZONE)
+    assert list(rates.months) == ["2026-07", "2026-08", "2026-09", "2026-10", "2026-11"]
     assert rates.forecast(BEGIN, ZONE) is None
+
+
+def test_the_rate_of_a_quarter_is_that_of_all_its_hours_where_every_month_is_known():
+    months = {"2026-07": Month(due=10, on_time=10), "2026-08": Month(due=10, on_time=7, late=3),
+              "2026-09": Month(due=20, waiting=(1,))}  # fmt: skip
+    rates = UploadRates(months=months)
+    assert rates.over(["2026-07", "2026-08"]) == (85, 100)
+    assert rates.over(["2026-07", "2026-08", "2026-09"]) == (Decimal("42.5"), 50)
+    assert rates.over(["2026-06", "2026-07"]) is None
 
 
 def test_a_perfect_month_ends_at_a_hundred():
