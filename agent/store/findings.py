@@ -31,10 +31,10 @@ class Findings:
 
     def load(self, reader: BookReader, at_ms: int | None) -> None:
         """Takes up what was open at `at_ms` (UTC ms; None: before everything)."""
-        events = reader.events(self._intake, at_ms) if at_ms is not None else []
-        held = [each for each in events if at_ms is not None and each.began_ms <= at_ms]
+        held = [] if at_ms is None else [each for each in reader.events(self._intake, at_ms) if each.began_ms <= at_ms]
         self._open = {(each.rule, each.subject, each.quantity): each.body for each in held}
-        faults = {self._fault(key) for key in self._open}
+        told = reader.events(self._intake, open_only=True)
+        faults = {self._fault((each.rule, each.subject, each.quantity)) for each in told}
         self._raised |= {fault for fault in faults if fault is not None}
 
     def follow(self, found: Iterable[Found], *, is_known: bool) -> None:

@@ -67,10 +67,12 @@ class Site:
         """Leaves the files as they are on disk now, as `kill -9` would; the store of before is gone."""
         copy = self.path.parent / "copy"
         copy.mkdir()
-        for suffix in ("", "-wal"):
+        there = [suffix for suffix in ("", "-wal", ".totals") if Path(f"{self.path}{suffix}").exists()]
+        for suffix in there:
             shutil.copy(f"{self.path}{suffix}", copy)
         self.close()
-        for suffix in ("", "-wal"):
+        Path(f"{self.path}.totals").unlink(missing_ok=True)
+        for suffix in there:
             shutil.copy(copy / f"{self.path.name}{suffix}", f"{self.path}{suffix}")
         shutil.rmtree(copy)
 
