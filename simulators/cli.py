@@ -7,7 +7,13 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-_PARTS = ("simulators.meters.cli", "simulators.platforms.cli", "simulators.plant_cli", "simulators.conformance_cli")
+_PARTS = (
+    "simulators.meters.cli",
+    "simulators.stations.cli",
+    "simulators.platforms.cli",
+    "simulators.plant_cli",
+    "simulators.conformance_cli",
+)
 """Modules that each add a subcommand: `add_arguments(subparsers)` sets `run`, which gives the exit status."""
 
 
