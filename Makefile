@@ -35,9 +35,9 @@ bench: $(VENV)/.developer ## measures this machine: a table and JSON, never a pa
 	@.ci/packages mosquitto=mosquitto
 	@FULL=$(FULL) $(BIN)/python -m bench
 
-bulk: $(VENV)/.developer ## the system tests at full length (kills, outages, memory over 100 000 rounds)
+bulk: $(VENV)/.developer ## the system tests at full length (kills, outages, memory over 100 000 rounds), all seasons
 	@.ci/packages mosquitto=mosquitto mosquitto_sub=mosquitto-clients strace=strace openssl=openssl ip=iproute2
-	QUSHUI_BULK=1 $(BIN)/python -m pytest tests/system tests/drivers tests/agent/uplinks
+	QUSHUI_BULK=1 $(BIN)/python -m pytest tests/system tests/drivers tests/agent/uplinks tests/simulators/test_seasons.py
 
 docs: $(VENV)/.developer ## writes what is made from the code: JSON Schemas, reference and fault pages
 	$(BIN)/python -m agent.documents

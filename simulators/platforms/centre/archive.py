@@ -1,8 +1,8 @@
 """What a simulated centre received and said, in SQLite: stations, frames, reports, answers, violations.
 
 What a station sends is on record before anything is answered; an acknowledgement once its last byte was handed to the
-network, never before. Without a path the rows lie in a temporary file that vanishes with the
-process, so memory stays flat. It outlives a kill of the process, not a power cut: a test tool has no use for that price.
+network, never before. Without a path the rows lie in a temporary file that vanishes with the process, so memory stays
+flat. It outlives a kill of the process, not a power cut: a test tool has no use for that price.
 """
 
 from __future__ import annotations

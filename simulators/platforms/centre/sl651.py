@@ -20,7 +20,7 @@ from agent.uplinks.sl651_wire.codes import STANDARD, BodyError, Control, Dialect
 from agent.uplinks.sl651_wire.fields import frame_fields
 from agent.uplinks.sl651_wire.frame import Frame
 from agent.uplinks.sl651_wire.packets import Assembly, confirmation, refusal
-from agent.uplinks.sl651_wire.parts import SECOND, digits_of
+from agent.uplinks.sl651_wire.parts import LAST_SERIAL, SECOND, digits_of
 from agent.uplinks.sl651_wire.receiver import Receiver
 from simulators.platforms.centre.behaviour import NORMAL, Ack
 from simulators.platforms.centre.contract import (
@@ -279,7 +279,7 @@ class Sl651Centre:
         key = known.last_key
         header = header_of(frame)
         assert header is not None
-        previous = known.previous_serial or (header.serial - 1 or 1)
+        previous = known.previous_serial or header.serial - 1 or LAST_SERIAL
         serial = {"wrong": header.serial ^ _WRONG_SERIAL or 1, "previous": previous}.get(ack.serial, header.serial)
         settled = [key] if ack.settles else []
         answer = self._spoilt(self._confirmed(frame, now, ack, serial, packets), ack)
