@@ -23,6 +23,7 @@ from agent.uplinks.dialogue import (
     Delivery,
     Happening,
     Moment,
+    Over,
     Refused,
     Step,
     Unanswered,
@@ -52,6 +53,7 @@ class _Sent:
         self.frame = frame
         self.until_s = until_s
         self.sends = 1
+        self.confirms = 0  # without a serial number (LEN 0)
 
 
 class Sl651Dialogue:
@@ -133,6 +135,8 @@ class Sl651Dialogue:
             self._packets, self._packets_until_s = (), math.inf
         sent = self._sent
         if sent is not None and now.s >= sent.until_s:
+            if sent.confirms:
+                return _joined(step, Step(happenings=(Over(reason="repeats without confirmation"),)))
             if sent.sends >= SENDS:
                 self._sent = None
                 return _joined(step, Step(happenings=(Unanswered(tag=sent.delivery.tag),)))
@@ -173,7 +177,7 @@ class Sl651Dialogue:
             return self._ordered(frame)
         if frame.end is Control.NAK:
             return self._asked_again(frame, now)
-        return self._confirmed(frame)
+        return self._confirmed(frame, now)
 
     def _wrong(self, frame: Frame) -> Violation | None:
         """Why a frame is not for us; the centre gets no answer to it (9, 21.2)."""
@@ -188,12 +192,20 @@ class Sl651Dialogue:
             return Violation(code="wrong_password", detail=f"function {frame.function:02X}")
         return None
 
-    def _confirmed(self, frame: Frame) -> Step:
-        """What a confirmation settles: the report on its way, an answer in packets, or nothing any more."""
+    def _confirmed(self, frame: Frame, now: Moment) -> Step:
+        """What a confirmation settles: the report on its way, an answer in packets, or nothing any more.
+
+        One without a serial number is waited for as often as the report was sent: else the one of a repeat would be
+        taken for the next report's.
+        """
         sent = self._sent
         if sent is not None and confirms(frame, sent.frame):
-            self._sent = None
-            return Step(happenings=(Acknowledged(tag=sent.delivery.tag),))
+            is_first = not sent.confirms
+            sent.confirms += 1
+            if frame.payload or sent.confirms >= sent.sends:
+                self._sent = None
+            sent.until_s = now.s + self._options.timeout_s
+            return Step(happenings=(Acknowledged(tag=sent.delivery.tag),) if is_first else ())
         if self._packets and frame.function == self._packets[0].function:
             self._packets, self._packets_until_s = (), math.inf
         return Step()

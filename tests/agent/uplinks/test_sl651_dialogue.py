@@ -15,6 +15,7 @@ from agent.uplinks.dialogue import (
     Delivery,
     Forbidden,
     Moment,
+    Over,
     Refused,
     Step,
     Unanswered,
@@ -291,3 +292,24 @@ def test_every_serial_confirms_only_its_own_report():
         assert station.receive(wrong.encode(), moment(serial)) == Step()
         right = confirmation(frame, sent="250102080006")
         assert station.receive(right.encode(), moment(serial)).happenings == (Acknowledged(tag=serial),)
+
+
+def test_confirmations_without_a_serial_number_are_counted_against_the_sends():
+    minimal = replace(first_frame(bytes.fromhex(ACK_ESC))[1], payload=b"").encode()
+    station = dialogue()
+    station.send(delivery(), moment(0))
+    station.tick(moment(20))  # sent twice: two confirmations will come
+    assert station.receive(minimal, moment(21)).happenings == (Acknowledged(tag=1),)
+    assert not station.is_ready  # else the second would be taken for the next report's
+    assert station.receive(minimal, moment(22)).happenings == ()
+    assert station.is_ready
+
+
+def test_a_confirmation_that_never_comes_for_a_repeat_ends_the_connection():
+    minimal = replace(first_frame(bytes.fromhex(ACK_ESC))[1], payload=b"").encode()
+    station = dialogue()
+    station.send(delivery(), moment(0))
+    station.tick(moment(20))
+    station.receive(minimal, moment(21))
+    (over,) = station.tick(moment(41)).happenings
+    assert isinstance(over, Over)
