@@ -6,6 +6,7 @@ a range says is the whole range: values are drawn evenly from it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -109,7 +110,29 @@ def drawn_site(chance: Random, ranges: MappingProxyType[str, Span] = RANGES) -> 
     lift_m = value["depth"] + value["drawdown"] + value["loss"] + 1
     best_m = lift_m * value["oversize"]
     aux_kw = Decimal(f"{value['auxiliary']:.2f}") if chance.random() < 0.3 else Decimal(0)  # noqa: PLR2004 - three in ten
-    form = PlantForm(
+    form = _form(value, best_m, aux_kw)
+    running_kw = _running_kw(form)
+    rated_kw = next(size for size in _SIZES_KW if size >= running_kw * _SPARE)
+    decline_m = abs(value["trend"])
+    return Drawn(
+        form=form,
+        rated_kw=Decimal(str(rated_kw)),
+        running_kw=_number(running_kw),
+        aux_kw=aux_kw,
+        head_m=_number(lift_m),
+        range_m=_number((2 * value["season"] + decline_m) * value["range_known"]),
+        discharge_m=Decimal("0.5"),
+        register=drawn_register(chance, is_direct=rated_kw <= _DIRECT_UP_TO_KW),
+        level_offset_m=value["level_offset"],
+        pressure_gain=value["pressure_gain"],
+        openings=(0.95, 1.0) if ranges is RIVER else (0.8, 1.0),
+        speeds=(0.8, 1.0) if ranges is RIVER else (1.0, 1.0),
+    )
+
+
+def _form(value: Mapping[str, float], best_m: float, aux_kw: Decimal) -> PlantForm:
+    """The plant of the drawn values, its pump with this best head."""
+    return PlantForm(
         well=WellForm(
             ground_level=_OUTLET_M,
             static_level=_number(float(_OUTLET_M) - value["depth"]),
@@ -129,23 +152,6 @@ def drawn_site(chance: Random, ranges: MappingProxyType[str, Span] = RANGES) -> 
         ),
         pipe=PipeForm(outlet_level=_OUTLET_M + 1, loss=_number(value["loss"])),
         grid=GridForm(standby=_number(value["standby"]), auxiliary=aux_kw),
-    )
-    running_kw = _running_kw(form)
-    rated_kw = next(size for size in _SIZES_KW if size >= running_kw * _SPARE)
-    decline_m = abs(value["trend"])
-    return Drawn(
-        form=form,
-        rated_kw=Decimal(str(rated_kw)),
-        running_kw=_number(running_kw),
-        aux_kw=aux_kw,
-        head_m=_number(lift_m),
-        range_m=_number((2 * value["season"] + decline_m) * value["range_known"]),
-        discharge_m=Decimal("0.5"),
-        register=drawn_register(chance, is_direct=rated_kw <= _DIRECT_UP_TO_KW),
-        level_offset_m=value["level_offset"],
-        pressure_gain=value["pressure_gain"],
-        openings=(0.95, 1.0) if ranges is RIVER else (0.8, 1.0),
-        speeds=(0.8, 1.0) if ranges is RIVER else (1.0, 1.0),
     )
 
 
