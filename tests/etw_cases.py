@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from agent.derive import boundary, energy, fit, physics, region
 from agent.derive.coefficient import Coefficient, state_on
-from agent.derive.exact import MS_PER_HOUR, ONE, ZERO, exact, hours, instant_ms, positive
+from agent.derive.exact import MS_PER_HOUR, ONE, ZERO, exact, hours, instant_ms, not_negative, positive
 from agent.derive.ledger import Force, Timeline
 from agent.derive.models import (
     EXTRAPOLATION_LIMIT,
@@ -63,11 +63,23 @@ class Inputs:
         value = self.raw(name, default)
         return value if value is None and default is None else number(name, value)
 
+    def least0(self, name, default=REQUIRED):
+        return not_negative(name, self.num(name, default))
+
+    def above0(self, name, default=REQUIRED):
+        return positive(name, self.num(name, default))
+
     def whole(self, name, default=REQUIRED):
         value = self.num(name, default)
         if value != int(value):
             raise BadCase(f"{name}: {value} is not a whole number")
         return int(value)
+
+    def count(self, name, default=REQUIRED, *, least=0):
+        value = self.whole(name, default)
+        if value < least:
+            raise BadCase(f"{name}: {value} is below {least}")
+        return value
 
     def truth(self, name, default):
         value = self.raw(name, default)
@@ -171,7 +183,7 @@ def tc_from_rates(i):
 
 @kind
 def volume_from_rate_time(i):
-    volume = physics.GPM_IN_M3H * i.num("flow_gpm") * i.num("run_hours")
+    volume = physics.GPM_IN_M3H * i.least0("flow_gpm") * i.least0("run_hours")
     return {"volume_m3": volume, "volume_acre_feet": volume / physics.ACRE_FOOT_M3}
 
 
@@ -179,15 +191,15 @@ def volume_from_rate_time(i):
 def lift_energy(i):
     eta = i.num("eta_overall")
     return {
-        "energy_kwh": physics.energy_to_lift(i.num("mass_tonnes"), eta, i.num("lift_m")),  # 1 t is 1 m³
+        "energy_kwh": physics.energy_to_lift(i.least0("mass_tonnes"), eta, i.least0("lift_m")),  # 1 t is 1 m³
         "tc_m3_per_kwh_at_reference_head": physics.tc_from_head(eta, i.num("reference_head_m")),
     }
 
 
 @kind
 def power_from_flow_head(i):
-    flow_m3h = physics.GPM_IN_M3H * i.num("flow_gpm")
-    power = physics.energy_to_lift(flow_m3h, pump_and_motor(i), physics.FOOT_M * i.num("tdh_ft"))
+    flow_m3h = physics.GPM_IN_M3H * i.above0("flow_gpm")
+    power = physics.energy_to_lift(flow_m3h, pump_and_motor(i), physics.FOOT_M * i.above0("tdh_ft"))
     return {"power_kw": power, "tc_m3_per_kwh": physics.tc_from_rates(flow_m3h, power)}
 
 
@@ -200,9 +212,9 @@ def physical_constant(i):
     eta, head_ft, constant = (
         pump_and_motor(i),
         positive("tdh_ft", i.num("tdh_ft")),
-        i.num("rule_constant_gal_ft_per_kwh"),
+        i.above0("rule_constant_gal_ft_per_kwh"),
     )
-    gallons = constant * i.num("energy_kwh") * eta / head_ft
+    gallons = constant * i.least0("energy_kwh") * eta / head_ft
     return {
         "volume_gal_rule": gallons,
         "volume_m3_rule": gallons * physics.US_GALLON_M3,
@@ -224,7 +236,7 @@ def pcc_from_head(i):
 
 @kind
 def physical_from_published_pump(i):
-    volume = physics.GPM_IN_M3H * i.num("flow_gpm") * i.num("run_hours")
+    volume = physics.GPM_IN_M3H * i.least0("flow_gpm") * i.least0("run_hours")
     head_m, used = i.num("tdh_ft") * physics.FOOT_M, i.num("energy_kwh")
     return {
         "volume_m3_from_flow": volume,
@@ -242,7 +254,7 @@ def performance_criterion(i):
 
 @kind
 def performance_from_field_data(i):
-    head_ft = i.num("lift_ft") + i.num("discharge_psi") * i.num("ft_per_psi")
+    head_ft = i.num("lift_ft") + i.least0("discharge_psi") * i.above0("ft_per_psi")
     whp = physics.water_horsepower(i.num("flow_gpm"), head_ft)
     power = whp / positive("whp_h_per_kwh", i.num("whp_h_per_kwh"))
     tc = physics.tc_from_rates(physics.GPM_IN_M3H * i.num("flow_gpm"), power)
@@ -256,10 +268,10 @@ def physical_volume(i):
         drawdown_m=i.num("drawdown_m", 0),
         discharge_height_m=i.num("discharge_height_m", 0),
         pressure_mpa=i.num("pressure_mpa", 0),
-        friction_m=i.num("friction_m", 0),
+        friction_m=i.least0("friction_m", ZERO),
     )
     eta = i.num("eta_overall")
-    volume = physics.volume_from_head(i.num("energy_kwh"), eta, head_m)
+    volume = physics.volume_from_head(i.least0("energy_kwh"), eta, head_m)
     return {"tdh_m": head_m, "tc": physics.tc_from_head(eta, head_m), "volume_m3": volume}
 
 
@@ -269,7 +281,7 @@ def physical_volume(i):
 @kind
 def meter_constant_power(i):
     ratios = positive("ct_ratio", i.num("ct_ratio", 1)) * positive("pt_ratio", i.num("pt_ratio", 1))
-    power = energy.pulse_power_kw(i.num("kh_wh_per_rev"), i.num("revolutions"), i.num("seconds"), ratios)
+    power = energy.pulse_power_kw(i.above0("kh_wh_per_rev"), i.least0("revolutions"), i.num("seconds"), ratios)
     return {"power_kw": power}
 
 
@@ -324,7 +336,7 @@ def tc_volume(tc, used):
 
 @kind
 def aux_load(i):
-    net, flags = energy.without_aux(i.num("energy_total_kwh"), i.num("dt_h"), i.num("aux_constant_kw"))
+    net, flags = energy.without_aux(i.least0("energy_total_kwh"), i.num("dt_h"), i.num("aux_constant_kw"))
     return {"energy_pumping_kwh": net, "volume_m3": tc_volume(i.num("tc"), net), "flags": list(flags)}
 
 
@@ -332,7 +344,7 @@ def aux_load(i):
 def multi_pump_one_meter(i):
     pumps = i.inners("pumps")
     shares = [energy.RunShare(pump.num("run_h"), pump.num("kw")) for pump in pumps]
-    parts, flags = energy.apportioned(i.num("energy_total_kwh"), shares)
+    parts, flags = energy.apportioned(i.least0("energy_total_kwh"), shares)
     volumes = [tc_volume(pump.num("tc"), part) for pump, part in zip(pumps, parts, strict=True)]
     return {"energy_split_kwh": list(parts), "volume_m3": sum(volumes, ZERO), "flags": list(flags)}
 
@@ -356,9 +368,11 @@ def reverse_energy(i):
 def fixed_tc_volume(i):
     readings, factor = i.items("readings", 2), positive("multiplier", i.num("multiplier", 1))
     readings = [(moment("readings", at), number("readings", value)) for at, value in readings]
+    if len(readings) < 2:
+        raise BadCase(f"readings: {len(readings)}, 2 or more make an interval")
     pumps = energy.PumpSet(
         rated_kw=positive("rated_kw", i.num("rated_kw")),
-        pump_on_fraction=i.num("pump_on_fraction", energy.PUMP_ON_FRACTION),
+        pump_on_fraction=i.least0("pump_on_fraction", energy.PUMP_ON_FRACTION),
     )
     total, pumped = ZERO, ZERO
     for (begin_ms, before), (end_ms, after) in pairwise(readings):
@@ -379,7 +393,7 @@ def fixed_tc_volume(i):
 @kind
 def piecewise_tc_volume(i):
     begin_ms, end_ms = (moment("interval", at) for at in i.items("interval"))
-    used = i.num("energy_kwh")
+    used = i.least0("energy_kwh")
     positive("interval", Decimal(end_ms - begin_ms))
     whole = Slice(used, hours(end_ms - begin_ms), date.min, ZERO, Sensed())
     spans = timeline(i.inners("segments"), begin_ms, end_ms).spans(begin_ms, end_ms, whole)
@@ -412,12 +426,10 @@ def timeline(segments, begin_ms, end_ms):
 
 @kind
 def two_phase_volume(i):
-    starts = i.whole("starts")
-    if starts < 0:
-        raise BadCase(f"starts: {starts} is below 0")
-    drop_m3, drop_kwh = i.num("drop_volume_m3_per_start"), i.num("drop_energy_kwh_per_start")
+    starts = i.count("starts")
+    drop_m3, drop_kwh = i.least0("drop_volume_m3_per_start"), i.num("drop_energy_kwh_per_start")
     used = positive("energy_kwh", i.num("energy_kwh"))
-    volume, flags = two_phase_total(starts, drop_m3, drop_kwh, i.num("tc_stable"), used)
+    volume, flags = two_phase_total(starts, drop_m3, drop_kwh, i.above0("tc_stable"), used)
     return {
         "volume_m3": volume,
         "tc_drop": ratio_of("drop_energy_kwh_per_start", drop_m3, drop_kwh),
@@ -432,8 +444,8 @@ def affine_head_volume(i):
     model = fit.fit_level(points).model
     depth_m = i.num("level_depth_m")
     specific = positive("specific_energy", model.specific_energy(depth_m))
-    part = Slice(i.num("energy_kwh"), ONE, date.min, ZERO, Sensed(depth_m=depth_m))
-    outside = is_extrapolated(depth_m, *model.depths, i.num("extrapolation_limit_frac", EXTRAPOLATION_LIMIT))
+    part = Slice(i.least0("energy_kwh"), ONE, date.min, ZERO, Sensed(depth_m=depth_m))
+    outside = is_extrapolated(depth_m, *model.depths, i.least0("extrapolation_limit_frac", EXTRAPOLATION_LIMIT))
     return {
         "specific_energy": specific,
         "tc": physics.specific_energy(specific),
@@ -445,7 +457,7 @@ def affine_head_volume(i):
 @kind
 def coefficient_state(i):
     bounds = i.day("valid_from"), i.day("valid_to")
-    limits = {"warn_days": i.whole("warn_days", 30), "grace_days": i.whole("grace_days", 90)}
+    limits = {"warn_days": i.count("warn_days", 30), "grace_days": i.count("grace_days", 90)}
     return {"states": [state_on(day("at", at), *bounds, **limits) for at in i.items("at")]}
 
 
@@ -456,7 +468,7 @@ def quarter_report(i):
     except (ZoneInfoNotFoundError, ValueError) as error:
         raise BadCase(f"tz: {i.text('tz')!r} is not a known time zone") from error
     bounds = boundary.quarter(i.text("quarter")).bounds_ms(zone)
-    bracket_ms = int(i.num("max_bracket_h", 2) * MS_PER_HOUR)
+    bracket_ms = int(i.least0("max_bracket_h", Decimal(2)) * MS_PER_HOUR)
     factor = positive("multiplier", i.num("multiplier", 1))
     settled = boundary.settle_period(i.readings("readings"), bounds, factor=factor, max_bracket_ms=bracket_ms)
     return {
@@ -527,13 +539,13 @@ def uncertainty(i):
             meter="",
             volume_m3=volume,
             energy_kwh=used,
-            u_tc=i.num("u_tc_rel"),
-            age_years=i.num("age_years"),
-            drift_per_year=i.num("drift_per_year"),
-            u_model=i.num("u_model_rel", 0),
-            class_pct=i.num("meter_class_pct"),
-            ct_class_pct=i.num("ct_class_pct", 0),
-            step_kwh=i.num("register_lsb_kwh_primary"),
+            u_tc=i.least0("u_tc_rel"),
+            age_years=i.least0("age_years"),
+            drift_per_year=i.least0("drift_per_year"),
+            u_model=i.least0("u_model_rel", ZERO),
+            class_pct=i.least0("meter_class_pct"),
+            ct_class_pct=i.least0("ct_class_pct", ZERO),
+            step_kwh=i.least0("register_lsb_kwh_primary"),
         )
     )
     listed = {name: fit.percent(value) for name, value in terms._asdict().items() if name != "model"}
@@ -585,8 +597,8 @@ def huge_value(i):
     return series.huge_value(
         i.nums("hourly_volume_m3"),
         most_m3=i.num("q4_m3h"),  # in one hour
-        suspect_factor=i.num("suspect_factor", ONE),
-        fail_factor=i.num("fail_factor", Decimal("1.2")),
+        suspect_factor=i.above0("suspect_factor", ONE),
+        fail_factor=i.above0("fail_factor", Decimal("1.2")),
     )
 
 
@@ -594,8 +606,8 @@ def long_zero(i):
     return series.long_zero(
         i.nums("daily_volume_m3"),
         i.nums("daily_energy_kwh"),
-        pump_on_kwh=i.num("pump_on_kwh"),
-        suspect_days=i.whole("suspect_days", 30),
+        pump_on_kwh=i.least0("pump_on_kwh"),
+        suspect_days=i.count("suspect_days", 30, least=1),
         fail_with_energy=i.truth("fail_with_energy", True),
     )
 
@@ -603,9 +615,9 @@ def long_zero(i):
 def frozen_flow(i):
     return series.frozen_flow(
         i.nums("flow_m3h"),
-        eps_m3h=i.num("eps", Decimal("0.001")),
-        suspect_count=i.whole("suspect_count", 4),
-        fail_count=i.whole("fail_count", 8),
+        eps_m3h=i.least0("eps", Decimal("0.001")),
+        suspect_count=i.count("suspect_count", 4, least=1),
+        fail_count=i.count("fail_count", 8, least=1),
         pump_running=i.truth("pump_running", True),
     )
 
@@ -615,9 +627,9 @@ def flow_total_consistency(i):
         i.nums("flow_m3h"),
         i.nums("total_m3"),
         duration_h=i.num("dt_h"),
-        abs_tol_m3=i.num("abs_tol_m3", Decimal("0.5")),
-        rel_tol_suspect=i.num("rel_tol_suspect", Decimal("0.10")),
-        rel_tol_fail=i.num("rel_tol_fail", Decimal("0.25")),
+        abs_tol_m3=i.least0("abs_tol_m3", Decimal("0.5")),
+        rel_tol_suspect=i.least0("rel_tol_suspect", Decimal("0.10")),
+        rel_tol_fail=i.least0("rel_tol_fail", Decimal("0.25")),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import ROUND_CEILING, Decimal
 
-from agent.derive.exact import ONE, ZERO, OutOfDomain, exact, positive
+from agent.derive.exact import ONE, ZERO, OutOfDomain, exact, not_negative, positive
 from agent.derive.student import quantile_975
 
 Z_95 = Decimal("1.96")  # two-sided 95 % of a normal distribution
@@ -44,13 +44,15 @@ def implied_cv(n: int, relative_error: Decimal, *, z: Decimal = Z_95) -> Decimal
 @exact
 def single_well_rel(cv: Decimal, n: int | Decimal) -> Decimal:
     """The relative uncertainty of a stratum's coefficient, from n typical wells, at one untested well."""
-    return positive("cv", cv) * (ONE + ONE / positive("n_typical_wells", Decimal(n))).sqrt()
+    return not_negative("cv", cv) * (ONE + ONE / positive("n_typical_wells", Decimal(n))).sqrt()
 
 
 @exact
 def total_rel(cv: Decimal, n: int | Decimal, m: Decimal) -> Decimal:
     """The same for the total of m similar wells, none of them among the n; `effective_wells` for unequal ones."""
-    return positive("cv", cv) * (ONE / positive("m_wells", m) + ONE / positive("n_typical_wells", Decimal(n))).sqrt()
+    return (
+        not_negative("cv", cv) * (ONE / positive("m_wells", m) + ONE / positive("n_typical_wells", Decimal(n))).sqrt()
+    )
 
 
 @exact

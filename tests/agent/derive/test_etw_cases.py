@@ -52,6 +52,10 @@ def test_a_case_gives_all_keys_of_its_kind_and_always_the_same_ones(case):
         ("quarter_report", {"quarter": "2024Q1", "tz": "Asia/Nowhere", "tc": 1, "readings": []}, "tz"),
         ("tc_from_rates", {"flow_l_per_s": 1, "power_kw": True, "tdh_m": 1}, "power_kw"),
         ("wls_fit", {"runs_energy_volume_u": [[1, 1, 0], [1, 1, 1]]}, "u"),
+        ("physical_volume", {"energy_kwh": -1, "eta_overall": 0.5, "static_level_m": 20}, "energy_kwh"),
+        ("fixed_tc_volume", {"readings": [["2024-01-01T00:00Z", 1]], "tc": 2, "rated_kw": 10}, "readings"),
+        ("two_phase_volume", {"starts": -1}, "starts"),
+        ("uncertainty", {"tc": 1, "energy_kwh": 1, "u_tc_rel": -1, "age_years": 0, "drift_per_year": 0}, "u_tc_rel"),
         (
             "piecewise_tc_volume",
             {"interval": ["2024-01-01T00:00Z", "2024-01-01T01:00Z"], "energy_kwh": 1,
