@@ -1,4 +1,4 @@
-"""`qushui-sim platform mqtt`: the far end of the MQTT uplink, with orders on stdin and events on stdout."""
+"""`qushui-sim platform`: the far ends of the uplinks. Here MQTT, with orders on stdin and events on stdout."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.messages import LANGUAGES, Messages, language_of
+from simulators.platforms.centre import cli as centres
 from simulators.platforms.mqtt import MqttPlatform
 from simulators.platforms.mqtt_behaviour import OrderError
 from simulators.truth import wrong_values
@@ -28,7 +29,9 @@ _WRONG_SHOWN = 20
 def add_arguments(subparsers: Any) -> None:
     """Adds `platform` and its protocols to the command line; `arguments.run(arguments)` carries it out."""
     platform = subparsers.add_parser("platform", help="a platform's receiver / 平台接收端")
-    mqtt = platform.add_subparsers(dest="protocol", required=True).add_parser("mqtt", help="MQTT 3.1.1, 5.0")
+    protocols = platform.add_subparsers(dest="protocol", required=True)
+    centres.add_arguments(protocols)
+    mqtt = protocols.add_parser("mqtt", help="MQTT 3.1.1, 5.0")
     mqtt.add_argument("--host", default="127.0.0.1")
     mqtt.add_argument("--port", type=int, default=0, help="0: any free one / 任意空闲端口")
     mqtt.add_argument("--store", type=Path, metavar="FILE.sqlite", help="keep what arrives / 保存收到的数据")

@@ -96,17 +96,22 @@ class Violation:
 
 
 class Archive:
-    """The rows of one centre, owned by whoever holds its lock. `path` None: a temporary file."""
+    """The rows of one centre, owned by whoever holds its lock. `path` None: a temporary file.
 
-    def __init__(self, path: Path | None = None) -> None:
-        self._database = sqlite3.connect("" if path is None else path, isolation_level=None, check_same_thread=False)
-        self._database.execute("PRAGMA journal_mode = WAL")
-        self._database.execute("PRAGMA synchronous = OFF")
-        self._database.executescript(_TABLES)
+    `is_read_only`: an archive that is there, whose centre may be running. Raises sqlite3.Error where it is none.
+    """
+
+    def __init__(self, path: Path | None = None, *, is_read_only: bool = False) -> None:
+        name = "" if path is None else f"{path.resolve().as_uri()}?mode={'ro' if is_read_only else 'rwc'}"
+        self._database = sqlite3.connect(name, uri=True, isolation_level=None, check_same_thread=False)
+        if not is_read_only:
+            self._database.execute("PRAGMA journal_mode = WAL")
+            self._database.execute("PRAGMA synchronous = OFF")
+            self._database.executescript(_TABLES)
+            self._database.execute("UPDATE station SET is_online = 0")
         self._violations = int(self._one("SELECT count(*) FROM violation"))
         self._numbers = int(self._one("SELECT coalesce(max(number), 0) FROM report"))
         self.first_order = int(self._one("SELECT coalesce(max(number), 0) + 1 FROM asked"))
-        self._database.execute("UPDATE station SET is_online = 0")
 
     # --- what happened
 

@@ -29,15 +29,15 @@ class Keeper:
                 archive.seen(event.station, at_ms, "")
             case Seen():
                 archive.seen(event.station, at_ms, event.word)
-                self._say("station.said", station=event.station, word=event.word)
+                self.say("station.said", station=event.station, word=event.word)
             case Report():
                 self._reported(event, at_ms)
             case Posed():
                 archive.posed(event, at_ms)
-                self._say("order.sent", order=event.order, station=event.station, name=event.name)
+                self.say("order.sent", order=event.order, station=event.station, name=event.name)
             case Answered():
                 archive.answered(event, at_ms)
-                self._say(
+                self.say(
                     "order.answered",
                     order=event.order,
                     station=event.station,
@@ -46,7 +46,7 @@ class Keeper:
                 )
             case Unanswered():
                 archive.unanswered(event)
-                self._say("order.unanswered", order=event.order, station=event.station)
+                self.say("order.unanswered", order=event.order, station=event.station)
             case Wrong():
                 self._complained(event, at_ms)
 
@@ -55,21 +55,21 @@ class Keeper:
         self.archive.spoke(parcel, self._wall_ms())
         if parcel.about:
             is_settled = parcel.about in parcel.settles
-            self._say("report.replied", station=parcel.station, how=parcel.name, settles=is_settled)
+            self.say("report.replied", station=parcel.station, how=parcel.name, settles=is_settled)
 
     def connected(self, station: str) -> None:
         """A connection turned out to be this station's."""
         self.archive.online(station, is_online=True)
-        self._say("station.connected", station=station)
+        self.say("station.connected", station=station)
 
     def left(self, station: str) -> None:
         """A station's connection is gone, and there is no other."""
         self.archive.online(station, is_online=False)
-        self._say("station.left", station=station)
+        self.say("station.left", station=station)
 
     def _reported(self, event: Report, at_ms: int) -> None:
         is_fresh = self.archive.report(event, at_ms)
-        self._say(
+        self.say(
             "report.received",
             station=event.station,
             function=event.function,
@@ -81,7 +81,7 @@ class Keeper:
 
     def _complained(self, event: Wrong, at_ms: int) -> None:
         if self.archive.wrong(event, at_ms):
-            self._say(
+            self.say(
                 "violation.found",
                 station=event.station,
                 code=event.code,
@@ -90,5 +90,6 @@ class Keeper:
                 is_failed=event.is_failed,
             )
 
-    def _say(self, event: str, /, **details: Any) -> None:
+    def say(self, event: str, /, **details: Any) -> None:
+        """Tells whoever listens."""
         self._emit({"event": event, **details})

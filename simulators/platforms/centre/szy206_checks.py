@@ -1,7 +1,7 @@
 """What is wrong with an uplink frame of SZY206 or SL/T 427 that is sound, field by field. Pure.
 
-The text of SZY206-2016 is not public, so no clause can be named: the sheet's sections are. What one source alone says, or sources contradict
-each other in, differs and does not fail.
+The text of SZY206-2016 is not public, so the sheet's sections stand for clauses. What one source alone says, or sources
+contradict each other in, differs and does not fail.
 """
 
 from __future__ import annotations
