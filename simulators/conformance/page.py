@@ -41,7 +41,7 @@ def as_html(run: Run, messages: Messages) -> str:
     """The page: what was tested, the result, every test in one line, then what each one heard."""
     word = messages.text
     lang = "zh-CN" if messages.lang == "zh" else "en"
-    title = word("conformance.page.title")
+    title = word(_key(run, "title"))
     parts = [
         f'<!DOCTYPE html>\n<html lang="{lang}">\n<head>\n<meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
@@ -52,7 +52,7 @@ def as_html(run: Run, messages: Messages) -> str:
         f"<h2>{escape(word('conformance.page.tests'))}</h2>",
         _table(run, messages),
         f"<h2>{escape(word('conformance.page.details'))}</h2>",
-        f"<p>{escape(word('conformance.page.reads-only'))}</p>",
+        f"<p>{escape(word(_key(run, 'reads-only')))}</p>",
         *(_detail(outcome, run, messages) for outcome in _by_weight(run)),
         '<div class="sign">',
         *(f"<div>{escape(word(f'conformance.page.{who}'))}</div>" for who in ("tester", "maker", "date")),
@@ -61,10 +61,19 @@ def as_html(run: Run, messages: Messages) -> str:
     return "\n".join(parts)
 
 
+def _key(run: Run, name: str) -> str:
+    """The words that differ by what was tested."""
+    return f"conformance.page.{name}" if run.kind == "meter" else f"conformance.page-{run.kind}.{name}"
+
+
+def _fact_key(run: Run, name: str) -> str:
+    return _key(run, name) if name == "meter" else f"conformance.page.{name}"
+
+
 def _facts(run: Run, messages: Messages) -> str:
     title = run.profile.title.get(messages.lang, run.profile.name)
     rows = {
-        "meter": f"{title} ({run.profile.name}, {run.profile.version})",
+        "meter": f"{title} ({run.profile.name}, {run.profile.version})" if run.kind == "meter" else title,
         "source": run.profile.source,
         "place": f"{run.place} · {run.settings}",
         "address": run.address,
@@ -73,7 +82,7 @@ def _facts(run: Run, messages: Messages) -> str:
         "program": f"qushui-sim conformance {run.version}",
     }
     cells = (
-        f"<tr><th>{escape(messages.text(f'conformance.page.{key}'))}</th><td>{escape(value)}</td></tr>"
+        f"<tr><th>{escape(messages.text(_fact_key(run, key)))}</th><td>{escape(value)}</td></tr>"
         for key, value in rows.items()
     )
     return f'<table class="facts">{"".join(cells)}</table>'

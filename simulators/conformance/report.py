@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
@@ -21,19 +21,31 @@ _SUITE = "qushui.conformance"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """A station or platform under test, where a meter has its profile."""
+
+    name: str
+    protocol: str
+    source: str
+    version: str = ""
+    title: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """What was tested, how, and what came out."""
+    """What was tested, how, and what came out. `kind`: meter, station or platform."""
 
     place: str
     settings: str  # `9600 8N1`, or the framing over TCP
     address: str
-    profile: Profile
+    profile: Profile | Subject
     began: datetime
     expected_s: float
     took_s: float
     is_strict: bool
     version: str
     outcomes: tuple[Outcome, ...]
+    kind: str = "meter"
 
     @property
     def passed(self) -> bool:
@@ -46,7 +58,7 @@ class Run:
         return counted(self.outcomes)
 
 
-def clause_text(messages: Messages, clause: Clause, profile: Profile) -> str:
+def clause_text(messages: Messages, clause: Clause, profile: Profile | Subject) -> str:
     """The clause as a person looks it up; a rule of ours in words."""
     if clause.is_standard:
         return f"{clause.document}, {clause.number}"
@@ -76,6 +88,8 @@ def reason_text(messages: Messages, outcome: Outcome) -> str:
 def evidence_text(messages: Messages, heard: Heard) -> str:
     """One transmission and its answer, in hex, with the delay."""
     sent = spaced_hex(heard.sent.hex())
+    if not sent:
+        return messages.text("conformance.came", received=spaced_hex(heard.data.hex()))
     if not heard.chunks:
         return messages.text("conformance.silence", sent=sent)
     delay = "-" if heard.delay_s is None else f"{heard.delay_s * 1000:.1f}"
