@@ -39,30 +39,21 @@ def make_worker(
 ) -> ReportWorker:
     """The worker of one centre. `set_clock` takes UTC ms and who says so."""
     options: CentreOptions = config.uplinks[name]
-    kind, wanted = CENTRES[options.type], tuple(wanted_of(config, options))
+    wanted = tuple(wanted_of(config, options))
     path = Path(config.store.path)
+    meters = _meters(config, options)
+    places = {"store", *(f"meter/{meter}" for meter in (*meters, *(each.meter for each in wanted)))}
     composing = Composing(
         name,
-        composer=Composer(wanted, sends_derived=options.sends_derived, limits=options.limits),
+        composer=Composer(wanted, sends_derived=options.sends_derived, limits=options.limits, watched=meters),
         options=options,
         zone=ZoneInfo(config.station.timezone),
         outbox=store.outbox,
         clock=clock,
-        alarms=lambda: [fault.code for fault in store.faults.open()],
+        alarms=lambda: [fault.code for fault in store.faults.open() if fault.place in places],
     )
-    commands = Commands(
-        name,
-        options=options,
-        wanted=wanted,
-        history=BookReader(path),
-        store=store,
-        set_clock=set_clock,
-        log=log,
-        faults=store.faults,
-        latest=composing.latest,
-        is_acceptable=kind.is_acceptable(),
-        on_set=lambda values: composing.obey(kind.in_force()(values)),
-        version=f"qushui {version('qushui')}",
+    commands = _commands(
+        name, config=config, wanted=wanted, store=store, clock=clock, log=log, set_clock=set_clock, composing=composing
     )
     return ReportWorker(
         name,
@@ -79,6 +70,43 @@ def make_worker(
         faults=store.faults,
         keep_ms=config.store.keep_s * 1000,
     )
+
+
+def _commands(
+    name: str,
+    *,
+    config: Config,
+    wanted: tuple[Wanted, ...],
+    store: Store,
+    clock: Clock,
+    log: Any,
+    set_clock: Callable[[int, str], None],
+    composing: Composing,
+) -> Commands:
+    options: CentreOptions = config.uplinks[name]
+    kind = CENTRES[options.type]
+    return Commands(
+        name,
+        options=options,
+        wanted=wanted,
+        history=BookReader(Path(config.store.path)),
+        store=store,
+        set_clock=set_clock,
+        log=log,
+        faults=store.faults,
+        latest=composing.latest,
+        is_acceptable=kind.is_acceptable(),
+        on_set=lambda values: composing.obey(kind.in_force()(values)),
+        version=f"qushui {version('qushui')}",
+        clock=clock,
+        meters=_meters(config, options),
+        defaults=kind.defaults()(options),
+    )
+
+
+def _meters(config: Config, options: CentreOptions) -> frozenset[str]:
+    """The meters of its intakes."""
+    return frozenset(meter for intake in options.intakes.values() for meter in config.intakes[intake].meters)
 
 
 def _dialogues(name: str, options: CentreOptions, commands: Commands, store: Store) -> Callable[[], Dialogue]:

@@ -8,6 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from agent.clock import Clock
+from agent.report.content import Kind
 from agent.report.options import CentreOptions
 from agent.report.slots import slot_at, slots_between
 from agent.store.outbox_reader import OutboxReader
@@ -22,11 +23,12 @@ def rates_of(reader: OutboxReader, name: str, options: CentreOptions, timezone: 
     A new uplink's month begins with its first report; a slot is expected when its time to come has passed.
     """
     nothing: dict[str, Any] = {"expected": 0, "on_time_pct": None, "final_pct": None}
-    if not clock.synced or not options.kinds:
+    kinds = [kind for kind in options.kinds if kind is not Kind.MANUAL]
+    if not clock.synced or not kinds:
         return nothing
     zone, now = ZoneInfo(timezone), clock.now()
     month_ms = _ms(now.astimezone(zone).replace(day=1, hour=0, minute=0, second=0, microsecond=0))
-    first_ms = reader.first_slot(name)
+    first_ms = reader.first_slot(name, kinds[0].value)
     if first_ms is None:
         return nothing
     begin_ms = max(month_ms, first_ms)
@@ -34,7 +36,7 @@ def rates_of(reader: OutboxReader, name: str, options: CentreOptions, timezone: 
     expected = len(slots_between(begin_ms - 1, until_ms, options.every_ms, zone, most=_MOST_SLOTS))
     if not expected:
         return nothing
-    rates = reader.rates(name, options.kinds[0].value, begin_ms, until_ms, options.late_ms)
+    rates = reader.rates(name, kinds[0].value, begin_ms, until_ms, options.late_ms)
     return {
         "expected": expected,
         "on_time_pct": str((Decimal(100 * rates.on_time) / expected).quantize(_TENTH)),

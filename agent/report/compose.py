@@ -20,7 +20,14 @@ from agent.quantities import STATUS
 from agent.report.content import Content, Kind, Sample
 
 _KEPT = 512  # readings of one quantity that are kept for slots to come
-_DOUBTFUL = frozenset({"UNCONFIRMED", "REVISED", "GAP", "ROLLOVER", "METER_SWAP", "PARTIAL_RUN", "APPORTIONED",
+ALARMS = frozenset({"empty_pipe", "no_signal", "meter_fault", "excitation_fault", "level_meter_fault", "memory_fault",
+                    "battery_low", "power_fault", "mains_lost", "door_open", "level_alarm", "flow_alarm",
+                    "pressure_alarm", "volume_alarm"})  # fmt: skip
+"""Flags of meters that are reported at once when they come or go: those that platforms have a bit for."""
+FAULTS = frozenset({"METER-NO-REPLY", "STORE-WRITE-FAILED", "STORE-FULL"})
+"""The same of the agent's faults."""
+_STALE = 2  # periods after which a value is no longer what is known now
+DOUBTFUL = frozenset({"UNCONFIRMED", "REVISED", "GAP", "ROLLOVER", "METER_SWAP", "PARTIAL_RUN", "APPORTIONED",
                        "ESTIMATED_SPLIT", "DUE_SOON", "PRORATED"})  # fmt: skip
 """Reasons with which a value still is one: how it was made, not that it is wrong."""
 
@@ -72,15 +79,21 @@ class Composer:
     """
 
     def __init__(
-        self, wanted: Sequence[Wanted], *, sends_derived: bool, limits: Mapping[tuple[int, str], Limit] | None = None
+        self,
+        wanted: Sequence[Wanted],
+        *,
+        sends_derived: bool,
+        limits: Mapping[tuple[int, str], Limit] | None = None,
+        watched: Iterable[str] = (),
     ) -> None:
+        """`watched`: the meters of the intakes, whose flags are alarms even where no value is taken from them."""
         self._wanted = tuple(wanted)
         self._sends_derived = sends_derived
         self._limits = dict(limits or {})
         self._seen: dict[tuple[str, str], deque[Seen]] = {
             (each.meter, each.quantity): deque(maxlen=_KEPT) for each in wanted
         }
-        self._meters = frozenset(each.meter for each in wanted)
+        self._meters = frozenset({*(each.meter for each in wanted), *watched})
         self._heard_ms: dict[str, int] = {}
         self._flags: dict[str, frozenset[str]] = {}
         self._reported: dict[tuple[int, str], Decimal] = {}
@@ -91,22 +104,37 @@ class Composer:
         meter = found.layout.meter
         if meter not in self._meters or found.at_ms is None:
             return []
-        self._heard_ms[meter] = max(found.at_ms, self._heard_ms.get(meter, found.at_ms))
-        origin = _origin(found)
+        self._heard_ms[meter] = found.at_ms  # not the highest: a clock may be set back
+        origin = origin_of(found)
         triggers: list[Trigger] = []
         for quantity, text in zip(found.layout.quantities, found.texts, strict=True):
             if quantity == STATUS:
                 triggers += self._status(found, text)
             key = (meter, quantity)
             reasons = (found.quality or {}).get(quantity, ())
-            if key in self._seen and text is not None and _DOUBTFUL.issuperset(reasons):
+            if key in self._seen and text is not None and DOUBTFUL.issuperset(reasons):
                 self._seen[key].append(Seen(found.at_ms, text, found.id, origin, reasons))
                 triggers += self._crossed(meter, quantity, Decimal(text), found.at_ms)
         return triggers
 
     def limit(self, limits: Mapping[tuple[int, str], Limit]) -> None:
-        """From now on these values are reported at once."""
+        """From now on these values are reported at once; what was beyond a limit that is no more is not any longer."""
         self._limits = dict(limits)
+        self._beyond = {key: side for key, side in self._beyond.items() if key in self._limits}
+
+    def hears(self, meter: str) -> bool:
+        """Whether this meter's rounds matter here."""
+        return meter in self._meters
+
+    def next_near(self, slot_ms: int) -> int | None:
+        """The first moment behind a slot for which there may be a value; None where nothing behind it was heard."""
+        nears = (
+            seen.at_ms - each.period_ms
+            for each in self._wanted
+            for seen in self._seen[each.meter, each.quantity]
+            if seen.at_ms > slot_ms
+        )
+        return min(nears, default=None)
 
     def is_past(self, slot_ms: int) -> bool:
         """Whether every wanted meter has been heard beyond what the slot could take."""
@@ -132,11 +160,12 @@ class Composer:
         return Content(kind=Kind.UNIFORM, slot_ms=slot_ms, samples=tuple(samples), step_ms=step_ms)
 
     def latest(self, at_ms: int, alarms: Iterable[str]) -> Content:
-        """What is known now, each value with its own time: the answer to a real-time query."""
+        """What is known now, each value with its own time: the answer to a real-time query. What is old is missing."""
         samples = []
         for each in self._wanted:
             seen = self._seen[each.meter, each.quantity]
-            samples.append(self._told(each, seen[-1] if seen else None, at_ms))
+            is_known = bool(seen) and abs(at_ms - seen[-1].at_ms) <= _STALE * each.period_ms
+            samples.append(self._told(each, seen[-1] if is_known else None, at_ms))
         return Content(
             kind=Kind.TIMED,
             slot_ms=at_ms,
@@ -180,12 +209,13 @@ class Composer:
         before = self._flags.get(meter)
         self._flags[meter] = flags
         assert found.at_ms is not None
-        changed = frozenset[str]() if before is None else before ^ flags
+        changed = frozenset[str]() if before is None else (before ^ flags) & ALARMS
         return [Trigger(found.at_ms, f"{'+' if flag in flags else '-'}{flag}") for flag in sorted(changed)]
 
     def _crossed(self, meter: str, quantity: str, value: Decimal, at_ms: int) -> list[Trigger]:
-        found: list[Trigger] = []
+        triggers: list[Trigger] = []
         for each in self._wanted:
+            found: list[Trigger] = []
             key = (each.channel, quantity)
             if each.meter != meter or each.quantity != quantity or key not in self._limits:
                 continue
@@ -200,7 +230,8 @@ class Composer:
                 found.append(Trigger(at_ms, f"{quantity}~"))
             if found or key not in self._reported:
                 self._reported[key] = value
-        return found
+            triggers += found
+        return triggers
 
 
 def _side(limit: Limit, value: Decimal) -> str:
@@ -214,7 +245,8 @@ def _alarm_of(quantity: str) -> str:
     return f"{quantity.partition('_')[0]}_alarm"
 
 
-def _origin(found: StoredRound) -> str:
+def origin_of(found: StoredRound) -> str:
+    """Whether a round's values were measured, derived from electricity, or entered by hand."""
     if found.layout.protocol == INTAKE and found.proof is not None:
         return str(json.loads(found.proof).get("origin", "measured"))
     return "manual" if found.layout.protocol == MANUAL else "measured"

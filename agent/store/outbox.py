@@ -55,7 +55,7 @@ class Outbox:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._waiting: dict[int, Waiting] = {}
+        self._waiting: dict[int, Waiting] = {}  # by tag
         self._composed: dict[str, Composed] = {}
         self._serials: dict[str, int] = {}
         self._last = 0  # tag given
@@ -155,6 +155,11 @@ class Outbox:
         """Lets go of what was acknowledged before that time."""
         with self._lock:
             self._statements.append(("DELETE FROM outbox WHERE state = 'accepted' AND done_ms < ?", (before_ms,)))
+
+    @property
+    def is_on_disk(self) -> bool:
+        """Whether everything that was added has been committed; while it has not, nothing should be added."""
+        return self._durable >= self._last
 
     def has_news(self) -> bool:
         """Whether `take` would give statements."""

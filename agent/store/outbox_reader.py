@@ -10,15 +10,15 @@ from agent.store.database import connect_read_only
 from agent.store.outbox import Waiting
 
 _COUNTS = (
-    "SELECT count(*), sum(state = 'accepted'), sum(state = 'parked'),"
-    " sum(state = 'accepted' AND done_ms <= slot_ms + ?) FROM outbox"
-    " WHERE uplink = ? AND kind = ? AND slot_ms BETWEEN ? AND ?"
+    "SELECT count(*), sum(accepted), sum(parked), sum(on_time) FROM (SELECT min(state = 'accepted') AS accepted,"
+    " max(state = 'parked') AS parked, min(state = 'accepted' AND done_ms <= slot_ms + ?) AS on_time FROM outbox"
+    " WHERE uplink = ? AND kind = ? AND slot_ms BETWEEN ? AND ? GROUP BY slot_ms)"
 )
 _ROWS = "SELECT id, uplink, kind, slot_ms, variant, serial, tries, state, reason, done_ms FROM outbox WHERE uplink = ?"
 
 
 class Rates(NamedTuple):
-    """Reports of one kind since a time: composed, acknowledged, parked, acknowledged in time."""
+    """Slots of one kind: composed, acknowledged, parked, acknowledged in time; one with several reports needs all."""
 
     composed: int
     accepted: int
@@ -53,13 +53,13 @@ class OutboxReader:
         rows = self._query("SELECT body FROM outbox WHERE id = ?", (tag,))
         return str(rows[0][0]) if rows else None
 
-    def first_slot(self, uplink: str) -> int | None:
-        """The first slot that a report of this uplink is for, UTC ms; None without one."""
-        found = self._query("SELECT min(slot_ms) FROM outbox WHERE uplink = ?", (uplink,))[0][0]
+    def first_slot(self, uplink: str, kind: str) -> int | None:
+        """The first slot that a report of this kind is for, UTC ms; None without one."""
+        found = self._query("SELECT min(slot_ms) FROM outbox WHERE uplink = ? AND kind = ?", (uplink, kind))[0][0]
         return None if found is None else int(found)
 
     def rates(self, uplink: str, kind: str, since_ms: int, until_ms: int, within_ms: int) -> Rates:
-        """The reports of one kind for slots of that time; in time: within so many ms after the slot."""
+        """The slots of that time for which a report of one kind was composed; in time: so many ms after the slot."""
         row = self._query(_COUNTS, (within_ms, uplink, kind, since_ms, until_ms))[0]
         return Rates(*(int(each or 0) for each in row))
 

@@ -53,6 +53,11 @@ class CentreKind:
         found: Callable[[str, str], bool] = _named(f"{self.package}.parameters:is_acceptable")
         return found
 
+    def defaults(self) -> Callable[[Any], Mapping[str, str]]:
+        """Says what a centre reads of parameters that it has not set, from the options."""
+        found: Callable[[Any], Mapping[str, str]] = _named(f"{self.package}.parameters:defaults")
+        return found
+
     @property
     def settings(self) -> str:
         """Where its model is."""

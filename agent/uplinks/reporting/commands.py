@@ -14,10 +14,10 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
-from agent.clock import date_of
+from agent.clock import Clock, date_of
 from agent.faults import FaultCode, FaultSink
 from agent.model import StoredRound
-from agent.report.compose import Wanted
+from agent.report.compose import DOUBTFUL, Wanted, origin_of
 from agent.report.content import Content
 from agent.report.options import CentreOptions
 from agent.uplinks.dialogue import Asked, Forbidden
@@ -26,6 +26,8 @@ PARAMETER = "parameter"
 """The ledger's kind of a setting that a centre made; its subject is the uplink."""
 EVENTS = 32
 _MOST_VALUES = 5000  # of one history answer: 17 days at five minutes
+_ANSWER_S = 15.0  # a centre does not wait longer
+_MOST_LOOKS = 4  # an intake has several rounds of one moment: its reading, its closed hour
 _HOUR_MS = 3_600_000
 _FIVE_MINUTES_MS = 300_000
 _SENT, _RECEIVED, _ERRORS = 16, 17, 18  # event counters that both protocols number alike
@@ -71,8 +73,13 @@ class Commands:
         is_acceptable: Callable[[str, str], bool],
         on_set: Callable[[Mapping[str, str]], None],
         version: str,
+        clock: Clock,
+        meters: Iterable[str] = (),
+        defaults: Mapping[str, str] | None = None,
     ) -> None:
-        """`latest` gives what is known now; `set_clock` takes UTC ms and who says so; `version` is the agent's.
+        """`meters` are those of the intakes; `defaults` what holds without a setting, by the protocol's names.
+
+        `latest` gives what is known now; `set_clock` takes UTC ms and who says so; `version` is the agent's.
 
         `is_acceptable` judges a setting by name and value; `on_set` is told all settings when they are known, and when
         one changes.
@@ -89,6 +96,9 @@ class Commands:
         self._is_acceptable = is_acceptable
         self._on_set = on_set
         self._version = version
+        self._clock = clock
+        self._meters = frozenset(meters)
+        self._defaults = dict(defaults or {})
         self._counts = [0] * EVENTS
         self._changed: dict[str, str] | None = None
         self._does: Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any] | None]] = {
@@ -149,18 +159,31 @@ class Commands:
         step_ms = arguments["step_ms"] or (_HOUR_MS if wanted is not None and wanted.is_exact else _FIVE_MINUTES_MS)
         if wanted is None or to_ms < from_ms or (to_ms - from_ms) // step_ms >= _MOST_VALUES:
             return None
-        return {"values": [self._value(wanted, at_ms) for at_ms in range(from_ms, to_ms + 1, step_ms)]}
+        values: list[str | None] = []
+        until_s = self._clock.monotonic() + _ANSWER_S
+        for at_ms in range(from_ms, to_ms + 1, step_ms):
+            if self._clock.monotonic() > until_s:
+                return None  # cut short it would say that there was nothing
+            values.append(self._value(wanted, at_ms))
+        return {"values": values}
 
     def _value(self, wanted: Wanted, at_ms: int) -> str | None:
-        found = self._history.at(wanted.meter, at_ms)
-        if found is None or found.at_ms is None or at_ms - found.at_ms > wanted.period_ms:
-            return None
-        if wanted.quantity not in found.layout.quantities:
-            return None
-        return found.texts[found.layout.quantities.index(wanted.quantity)]
+        """The good value that held at a moment; a volume made from electricity only where this uplink sends such."""
+        least_ms = at_ms if wanted.is_exact else at_ms - wanted.period_ms
+        before_ms = at_ms
+        for _ in range(_MOST_LOOKS):
+            found = self._history.at(wanted.meter, before_ms)
+            if found is None or found.at_ms is None or found.at_ms < least_ms:
+                return None
+            quantities = found.layout.quantities
+            text = found.texts[quantities.index(wanted.quantity)] if wanted.quantity in quantities else None
+            if text is not None and DOUBTFUL.issuperset((found.quality or {}).get(wanted.quantity, ())):
+                return None if origin_of(found) == "derived" and not self._options.sends_derived else text
+            before_ms = found.at_ms - 1
+        return None
 
     def _last_manual(self, _: Mapping[str, Any]) -> dict[str, Any] | None:
-        rows = self._history.ledger("reading")
+        rows = [row for row in self._history.ledger("reading") if row.subject in self._meters]
         if not rows:
             return {"text": ""}
         row = rows[-1]
@@ -168,13 +191,8 @@ class Commands:
         return {"text": f"{at}{row.subject} {row.body.get('value', '')}".strip()}
 
     def _read(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        known = self._defaults() | self.parameters()
+        known = self._defaults | self.parameters()
         return {"values": {name: known[name] for name in arguments["names"] if name in known}}
-
-    def _defaults(self) -> dict[str, str]:
-        """What holds without a setting: names as the protocols give them."""
-        hours, minutes = divmod(self._options.every_ms, _HOUR_MS)
-        return {"run:20": str(hours)} if hours and not minutes else {}
 
     def _set(self, arguments: Mapping[str, Any]) -> dict[str, Any] | None:
         """All of an order's settings, or none."""

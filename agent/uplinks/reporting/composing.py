@@ -1,4 +1,10 @@
-"""From committed rounds to rows of the outbox: one uplink's slots, composed in the order of the rounds' numbers."""
+"""From committed rounds to rows of the outbox: one uplink's slots, composed in the order of the rounds' numbers.
+
+Strategy: a step takes a bounded number of rounds and slots, so that a month that was missed is composed in pieces that
+are on disk before the next one is begun. Rounds of a boot whose date is not on disk yet are left for later; those of a
+boot that never got one are passed over, since no report can say when they were. A clock that goes back begins with the
+next slot: what is in the outbox for a slot stays as it is.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +12,9 @@ from collections.abc import Callable, Iterable
 from datetime import tzinfo
 from typing import Protocol
 
-from agent.clock import Clock
-from agent.model import StoredRound
-from agent.report.compose import Composer, Trigger
+from agent.clock import Clock, date_of
+from agent.model import MANUAL, StoredRound
+from agent.report.compose import FAULTS, Composer, Trigger
 from agent.report.content import STATION, Content, Kind
 from agent.report.in_force import InForce
 from agent.report.options import CentreOptions
@@ -18,7 +24,7 @@ from agent.store.outbox import Composed, NewReport, Outbox
 _CHUNK = 500
 _AGAIN = 2000  # rounds heard once more after a start: a slot may take a reading from before it
 _LEAST_WAIT_MS = 15_000
-_MOST_SLOTS = 100_000  # of one catching up
+_MOST_SLOTS = 500  # composed in one step
 
 
 class Rounds(Protocol):
@@ -26,6 +32,10 @@ class Rounds(Protocol):
 
     def rounds(self, first: int, last: int, *, limit: int) -> list[StoredRound]:
         """At most `limit` rounds of first…last."""
+        ...
+
+    def spells(self) -> tuple[tuple[int, int | None, int | None], ...]:
+        """Stretches of numbers: first, first of the next, ms from boot time to UTC (None: without a date)."""
         ...
 
 
@@ -43,7 +53,7 @@ class Composing:
         clock: Clock,
         alarms: Callable[[], Iterable[str]],
     ) -> None:
-        """`alarms` gives the codes of the faults that are open now."""
+        """`alarms` gives the codes of the faults that are open now and concern these intakes."""
         self._name = name
         self._composer = composer
         self._options = options
@@ -57,6 +67,8 @@ class Composing:
         self._heard = 0  # the last number that the composer has heard
         self._slot_ms = 0  # the last slot composed
         self._is_begun = False
+        self._open: frozenset[str] | None = None  # the faults that were open when last looked
+        self._slots = [kind for kind in options.kinds if kind is not Kind.MANUAL]
         self.counts = {"composed": 0, "complete": 0}  # regular reports since the agent began
 
     @property
@@ -69,34 +81,27 @@ class Composing:
         self._every_ms = in_force.every_ms or self._options.every_ms
         self._composer.limit({**self._options.limits, **in_force.limits})
 
-    def due_in_ms(self) -> int | None:
-        """How long until the next slot has waited enough; None while there is no time."""
-        if not self._clock.synced or not self._slot_ms:
-            return None
-        following = next_slot(self._slot_ms, self._every_ms, self._zone)
-        return max(0, following + self._wait_ms - self._now_ms())
-
     def step(self, reader: Rounds, committed: int) -> bool:
-        """Composes what is due from rounds up to `committed`; whether rows were added, which must be on disk first."""
-        if not self._clock.synced:
-            return False
+        """Composes some of what is due from rounds up to `committed`; whether to call again, all being on disk by then.
+
+        True after rows were added, which must not be sent before they are on disk.
+        """
+        if not self._clock.synced or ((spells := reader.spells()) and spells[-1][2] is None):
+            return False  # the date of this boot comes with the next commit
         if not self._is_begun:
             self._begin(reader, committed)
-        reports: list[NewReport] = []
+        self._follow_clock()
         before = (self._heard, self._slot_ms)
-        while self._heard < committed:
-            found = reader.rounds(self._heard + 1, committed, limit=_CHUNK)
-            if not found:
-                self._heard = committed
-            for each in found:
-                reports += self._heard_one(each)
-        while (slot_ms := self._following()) + self._wait_ms <= self._now_ms():
-            reports += self._composed(slot_ms)
-        if (self._heard, self._slot_ms) == before:
-            return False
+        reports = self._hear(reader, committed)
+        if self._heard >= committed:
+            reports += self._faults()
+            for _ in range(_MOST_SLOTS):
+                if self._following() + self._wait_ms > self._now_ms():
+                    break
+                reports += self._composed(self._following(), self._now_ms() - self._wait_ms)
         if reports or self._slot_ms != before[1]:
             self._outbox.add(self._name, reports, Composed(self._heard, self._slot_ms))
-        return bool(reports)
+        return (self._heard, self._slot_ms) != before or bool(reports)
 
     def latest(self) -> Content:
         """What is known now."""
@@ -114,34 +119,65 @@ class Composing:
             self._composer.hear(each)
         self._is_begun = True
 
+    def _follow_clock(self) -> None:
+        """A clock that went back: what is composed is behind it already, and the next slot is the next one."""
+        newest = slot_at(self._now_ms(), self._every_ms, self._zone)
+        self._slot_ms = min(self._slot_ms, newest)
+
+    def _hear(self, reader: Rounds, committed: int) -> list[NewReport]:
+        """The next rounds, and what follows from them."""
+        if self._heard >= committed:
+            return []
+        found = reader.rounds(self._heard + 1, committed, limit=_CHUNK)
+        if not found:
+            self._heard = committed
+        reports: list[NewReport] = []
+        for each in found:
+            reports += self._heard_one(each)
+        return reports
+
     def _heard_one(self, found: StoredRound) -> list[NewReport]:
         """A round's alarms, and the slots that it is beyond."""
         self._heard = found.number
-        triggers = self._composer.hear(found)
-        reports = [self._additional(trigger) for trigger in triggers]
+        reports = [self._additional(trigger) for trigger in self._composer.hear(found)] if self._options.kinds else []
         if found.at_ms is None:
             return reports
-        for _ in range(_MOST_SLOTS):
-            slot_ms = self._following()
-            if slot_ms > found.at_ms or not (self._composer.is_past(slot_ms) or slot_ms + self._wait_ms <= found.at_ms):
+        if Kind.MANUAL in self._options.kinds and found.layout.protocol == MANUAL:
+            reports += self._manual(found, found.at_ms)
+            return reports  # entered for another time than now
+        while (slot_ms := self._following()) <= found.at_ms:
+            if not (self._composer.is_past(slot_ms) or slot_ms + self._wait_ms <= found.at_ms):
                 break
-            reports += self._composed(slot_ms)
+            reports += self._composed(slot_ms, found.at_ms - self._wait_ms)
         return reports
+
+    def _faults(self) -> list[NewReport]:
+        """A fault that began or ended is reported at once; those from before the start are known."""
+        before, self._open = self._open, FAULTS.intersection(self._alarms())
+        if before is None or not self._options.kinds:
+            return []
+        now_ms = self._now_ms()
+        changed = sorted(before ^ self._open)
+        return [self._additional(Trigger(now_ms, f"{'+' if code in self._open else '-'}{code}")) for code in changed]
 
     def _following(self) -> int:
         return next_slot(self._slot_ms, self._every_ms, self._zone)
 
-    def _composed(self, slot_ms: int) -> list[NewReport]:
-        """The reports of a slot; none where nothing at all was read."""
+    def _composed(self, slot_ms: int, until_ms: int) -> list[NewReport]:
+        """The reports of a slot; none where nothing was read, and the slots like it up to `until_ms` are left."""
         self._slot_ms = slot_ms
         reports = []
-        for kind in self._options.kinds:
+        for kind in self._slots:
             contents = self._series(slot_ms) if kind is Kind.UNIFORM else {"": self._report(kind, slot_ms)}
             for variant, content in contents.items():
                 if any(each.text is not None for each in content.samples):
                     self.counts["composed"] += 1
                     self.counts["complete"] += all(each.text is not None for each in content.samples)
                     reports.append(NewReport(kind.value, slot_ms, variant, content.to_text()))
+        if not reports:
+            near_ms = self._composer.next_near(slot_ms)
+            last_ms = until_ms if near_ms is None else min(until_ms, near_ms - 1)
+            self._slot_ms = max(slot_ms, slot_at(last_ms, self._every_ms, self._zone))
         return reports
 
     def _report(self, kind: Kind, slot_ms: int) -> Content:
@@ -159,6 +195,17 @@ class Composing:
     def _additional(self, trigger: Trigger) -> NewReport:
         content = self._composer.report(Kind.ADDITIONAL, trigger.at_ms, self._alarms(), trigger=trigger.reason)
         return NewReport(Kind.ADDITIONAL.value, trigger.at_ms, trigger.reason, content.to_text())
+
+    def _manual(self, found: StoredRound, at_ms: int) -> list[NewReport]:
+        """What a person read and entered: free text, with its own time."""
+        meter = found.layout.meter
+        values = [f"{name} {text}" for name, text in zip(found.layout.quantities, found.texts, strict=True) if text]
+        if not self._composer.hears(meter) or not values:
+            return []
+        moment = date_of(at_ms).astimezone(self._zone)
+        text = " ".join((f"{moment:%y%m%d%H%M}", meter, *values))
+        content = Content(kind=Kind.MANUAL, slot_ms=at_ms, samples=(), text=text)
+        return [NewReport(Kind.MANUAL.value, at_ms, meter, content.to_text())]
 
     def _now_ms(self) -> int:
         return round(self._clock.now().timestamp() * 1000)

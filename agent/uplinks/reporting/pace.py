@@ -36,16 +36,6 @@ class Pace:
         if not self._is_live(report, now_ms):
             self._late_s = now_s
 
-    def wait_s(self, waiting: Iterable[Waiting], now_s: float, now_ms: int) -> float:
-        """How long until one may go, in seconds; infinity where none waits."""
-        waits = [
-            max(0.0, (self._goes_ms(each) - now_ms) / 1000)
-            if self._goes_ms(each) > now_ms or self._is_live(each, now_ms)
-            else max(0.0, self._late_s + self._between_s - now_s)
-            for each in waiting
-        ]
-        return min(waits, default=float("inf"))
-
     def _goes_ms(self, report: Waiting) -> int:
         return report.slot_ms + (0 if report.kind in _AT_ONCE else self._jitter_ms)
 

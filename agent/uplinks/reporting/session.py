@@ -29,6 +29,7 @@ from agent.uplinks.dialogue import (
 from agent.uplinks.reporting.centre import Centre, Contents
 from agent.uplinks.reporting.connection import CONNECT_S, Connection
 
+_MOST_VIOLATIONS = 1000  # on one connection; then it is closed
 DRAIN_S = 6.0  # at a stop, for what is live
 LOOK_S = 0.5  # how often stop and beat are looked at while nothing comes
 
@@ -44,6 +45,8 @@ class Session:
         self._began_s = centre.now().s
         self._sent: set[int] = set()
         self._said: set[str] = set()
+        self._violations = 0
+        self._look_s = 0.0  # before then no report becomes due, unless something happens
         self.is_proved = False
 
     def close(self) -> None:
@@ -85,6 +88,7 @@ class Session:
         waiting.poll(wait_s * 1000)
         with contextlib.suppress(BlockingIOError):
             os.eventfd_read(self._centre.commits)
+            self._look_s = 0.0
         self._connection.flush()
 
     def _has_live(self, now: Moment) -> bool:
@@ -102,24 +106,38 @@ class Session:
     def _fill(self, now: Moment) -> None:
         """Sends the next report while the dialogue takes one."""
         centre = self._centre
-        outbox = centre.store.outbox
+        if now.s < self._look_s:
+            return
         while now.at_ms is not None and self._dialogue.is_ready and (row := self._chosen(now)) is not None:
-            body = self._contents.body(row.tag)
-            if body is None:
-                outbox.forget(row.tag)
+            content = self._content(row.tag)
+            if content is None:
                 continue
-            outbox.sent(row.tag)
+            centre.store.outbox.sent(row.tag)
             self._sent.add(row.tag)
             centre.pace.sent(row, now.s, now.at_ms)
             centre.counts["sent"] += 1
             centre.commands.count("sent")
-            delivery = Delivery(tag=row.tag, serial=row.serial, content=Content.from_text(body), tries=row.tries)
+            delivery = Delivery(tag=row.tag, serial=row.serial, content=content, tries=row.tries)
             self._take(self._dialogue.send(delivery, now))
+        self._look_s = now.s + LOOK_S
+
+    def _content(self, tag: int) -> Content | None:
+        """What a report says; None where it is no row (its slot was composed before), or cannot be read any more."""
+        body = self._contents.body(tag)
+        if body is None:
+            self._centre.store.outbox.forget(tag)
+            return None
+        try:
+            return Content.from_text(body)
+        except (ValueError, KeyError, TypeError) as error:
+            self._park(tag, f"unreadable: {error}")
+            return None
 
     def _take(self, step: Step) -> None:
         for data in step.data:
             self._connection.send(data)
         for happening in step.happenings:
+            self._look_s = 0.0
             self._settle(happening)
 
     def _settle(self, happening: Happening) -> None:
@@ -128,10 +146,7 @@ class Session:
             case Acknowledged(tag=tag, confirmed=confirmed):
                 self._accepted(tag, is_confirmed=confirmed)
             case Refused(tag=tag, reason=reason):
-                centre.counts["parked"] += 1
-                centre.store.outbox.parked(tag, reason)
-                centre.log.warning("delivery.parked", number=tag, reason=reason)
-                centre.faults.raised(FaultCode.UPLINK_PARKED, centre.place, number=tag, reason=reason)
+                self._park(tag, reason)
             case Asked():
                 centre.commands.count("received")
                 result = centre.commands.carry_out(happening)
@@ -140,16 +155,29 @@ class Session:
                 centre.forbidden_s = centre.now().s
                 centre.commands.forbidden(happening)
             case Violation(code=code, detail=detail, is_fatal=is_fatal):
-                if code not in self._said:
-                    self._said.add(code)
-                    centre.log.warning("uplink.violated", code=code, detail=detail)
-                if is_fatal:
-                    raise LinkError(Trouble.PROTOCOL_REFUSED, f"{code} {detail}")
+                self._violated(code, detail, is_fatal=is_fatal)
             case Unanswered():
                 centre.commands.count("send_error")
                 raise LinkError(Trouble.SILENT, "no acknowledgement")
             case Over(reason=reason):
                 raise LinkError(Trouble.SILENT, reason)
+
+    def _violated(self, code: str, detail: str, *, is_fatal: bool) -> None:
+        """A rule was broken: said once per connection; too often, or beyond bearing: its end. Raises LinkError."""
+        self._violations += 1
+        if code not in self._said:
+            self._said.add(code)
+            self._centre.log.warning("uplink.violated", code=code, detail=detail)
+        if is_fatal or self._violations >= _MOST_VIOLATIONS:
+            raise LinkError(Trouble.PROTOCOL_REFUSED, f"{code} {detail}")
+
+    def _park(self, tag: int, reason: str) -> None:
+        """It can never go as it is."""
+        centre = self._centre
+        centre.counts["parked"] += 1
+        centre.store.outbox.parked(tag, reason)
+        centre.log.error("delivery.parked", number=tag, reason=reason)
+        centre.faults.raised(FaultCode.UPLINK_PARKED, centre.place, number=tag, reason=reason)
 
     def _accepted(self, tag: int, *, is_confirmed: bool) -> None:
         centre = self._centre

@@ -27,6 +27,8 @@ from agent.uplinks.reporting.pace import Pace
 from agent.uplinks.reporting.session import LOOK_S, Session
 
 _PURGE_S = 3600.0
+_PARKED_S = 5.0  # how often is looked whether something still is parked
+_STEPS = 8  # of composing, before the connection is looked at again
 _FORGIVEN_S = 3600.0  # COMMAND-FORBIDDEN ends so long after the last one
 
 
@@ -73,6 +75,12 @@ class ReportWorker:
         self._state = "connecting"
         self._detail = ""
         self._purge_s = 0.0
+        self._parked_s = 0.0
+
+    @property
+    def every_ms(self) -> int:
+        """How often a report goes, as configured or as the centre has set it."""
+        return self._composing.every_ms
 
     def snapshot(self) -> dict[str, object]:
         """How it stands, for `status`; from any thread. Counts are reports since the agent began."""
@@ -90,6 +98,7 @@ class ReportWorker:
     def run(self, stop: threading.Event, beat: Callable[[], None]) -> None:
         """The thread's body: composes and delivers until `stop`, then what is live, for at most 6 s."""
         rounds, contents = self._rounds(), self._contents()
+        self._centre.commands.parameters()  # what the centre has set holds before it is reached
         try:
             while not stop.is_set():
                 self._connect(rounds, contents, stop, beat)
@@ -100,13 +109,13 @@ class ReportWorker:
 
     def _connect(self, rounds: Rounds, contents: Contents, stop: threading.Event, beat: Callable[[], None]) -> None:
         """One connection from its making to its end, and the wait behind it."""
-        self._compose(rounds)
+        self._compose(rounds, contents, beat)
         session: Session | None = None
         try:
             session = Session(self._centre, Connection(self._centre.addresses.now, CONNECT_S), contents)
             self._centre.log.info("uplink.connected", address=self._centre.address)
             self._state, self._detail = "connected", ""
-            session.run(lambda: self._compose(rounds), stop, beat)
+            session.run(lambda: self._compose(rounds, contents, beat), stop, beat)
         except LinkError as error:
             self._failed(error, session)
         finally:
@@ -115,7 +124,7 @@ class ReportWorker:
         until_s = self._centre.clock.monotonic() + self._centre.backoff.next_s()
         while not stop.is_set() and (left_s := until_s - self._centre.clock.monotonic()) > 0:
             beat()
-            self._compose(rounds)
+            self._compose(rounds, contents, beat)
             self._centre.clock.wait(stop, min(left_s, LOOK_S))
 
     def _failed(self, error: LinkError, session: Session | None) -> None:
@@ -133,14 +142,27 @@ class ReportWorker:
         )
         self._centre.addresses.failed(self._centre.clock.monotonic())
 
-    def _compose(self, rounds: Rounds) -> None:
-        """Composes what is due and puts it on disk; with a disk that refuses it waits there and is not sent."""
-        if self._composing.step(rounds, self._centre.store.committed):
-            self._centre.store.flush()
-        now_s = self._centre.clock.monotonic()
-        if self._centre.clock.synced and now_s >= self._purge_s:
+    def _compose(self, rounds: Rounds, contents: Contents, beat: Callable[[], None]) -> None:
+        """Composes what is due, each piece on disk before the next; a disk that refuses stops it."""
+        store = self._centre.store
+        for _ in range(_STEPS):
+            if not store.outbox.is_on_disk or not self._composing.step(rounds, store.committed):
+                break
+            if not store.outbox.is_on_disk:
+                store.flush()
+            beat()
+        self._look(contents, self._centre.clock.monotonic())
+
+    def _look(self, contents: Contents, now_s: float) -> None:
+        """Now and then: lets go of what is old, ends faults that are over."""
+        centre = self._centre
+        if centre.clock.synced and now_s >= self._purge_s:
             self._purge_s = now_s + _PURGE_S
-            self._centre.store.outbox.purge((self._centre.now().at_ms or 0) - self._keep_ms)
-        if self._centre.forbidden_s is not None and now_s >= self._centre.forbidden_s + _FORGIVEN_S:
-            self._centre.forbidden_s = None
-            self._centre.faults.cleared(FaultCode.COMMAND_FORBIDDEN, self._centre.place)
+            centre.store.outbox.purge((centre.now().at_ms or 0) - self._keep_ms)
+        if centre.forbidden_s is not None and now_s >= centre.forbidden_s + _FORGIVEN_S:
+            centre.forbidden_s = None
+            centre.faults.cleared(FaultCode.COMMAND_FORBIDDEN, centre.place)
+        if now_s >= self._parked_s and not centre.store.outbox.has_news():
+            self._parked_s = now_s + _PARKED_S
+            if not contents.counts(self.name).get("parked", 0):
+                centre.faults.cleared(FaultCode.UPLINK_PARKED, centre.place)

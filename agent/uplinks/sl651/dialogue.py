@@ -42,6 +42,7 @@ from agent.uplinks.sl651_wire.receiver import Receiver
 SENDS = 3  # 6.6.5: one and two repeats
 _NO_ANSWER = 1  # mode M1
 _GARBAGE_S = 5.0  # bytes that wait so long for their rest are no frame
+_MOST_NOISE = 65_536  # bytes of one connection that are no frame; then this is no centre
 _CONFIRM_S = 20.0  # an answer in packets waits so long for the centre's last word
 
 
@@ -165,7 +166,8 @@ class Sl651Dialogue:
             happenings += step.happenings
         if self._receiver.skipped > self._skipped:
             detail = f"{self._receiver.skipped - self._skipped} bytes"
-            happenings.append(Violation(code="noise", detail=detail))
+            is_fatal = self._receiver.skipped > _MOST_NOISE
+            happenings.append(Violation(code="noise", detail=detail, is_fatal=is_fatal))
             self._skipped = self._receiver.skipped
         return Step(tuple(data), tuple(happenings))
 

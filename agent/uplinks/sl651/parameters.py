@@ -16,7 +16,9 @@ from decimal import Decimal, InvalidOperation
 
 from agent.report.compose import Limit
 from agent.report.in_force import InForce, is_interval
+from agent.report.options import CentreOptions
 from agent.uplinks.sl651.commands import BASIC, RUN
+from agent.uplinks.sl651.options import WireOptions
 from agent.uplinks.sl651_wire.parameters import RUN as RUN_FORMS
 
 _HOUR_MS = 3_600_000
@@ -25,6 +27,8 @@ _LEVELS, _PRESSURES = 0x49, 0x59  # upper and lower limit of intake 1, then of i
 _CHANNELS = 8
 _KEPT_BASIC = frozenset({f"{BASIC}03", f"{BASIC}0C", f"{BASIC}0D", f"{BASIC}0F"})
 _SECONDS = 3600  # m3/s to m3/h
+_WORKING_MODES = {1: 1, 2: 2, 4: 3}  # of the link mode: reports, reports with confirmation, answers queries
+_OCTETS, _DIGITS = 4, 3  # an address is twelve digits
 
 
 def in_force(values: Mapping[str, str]) -> InForce:
@@ -43,6 +47,23 @@ def in_force(values: Mapping[str, str]) -> InForce:
             if upper is not None or lower is not None:
                 limits[channel, quantity] = replace(Limit(), high=upper, low=lower)
     return InForce(every_ms=every_ms if every_ms and is_interval(every_ms) else None, limits=limits)
+
+
+def defaults(options: CentreOptions) -> dict[str, str]:
+    """What is read of parameters that the centre has not set: who this station is, where it reports, how often."""
+    wire: WireOptions = options.wire
+    found = {
+        f"{BASIC}01": f"{wire.centre:02X}000000",
+        f"{BASIC}02": wire.station,
+        f"{BASIC}03": wire.password,
+        f"{BASIC}0C": f"{_WORKING_MODES[wire.mode]:02X}",
+    }
+    for identifier, (host, port) in zip(("04", "05"), options.addresses, strict=False):
+        digits = [part.zfill(3) for part in host.split(".")]
+        if len(digits) == _OCTETS and all(len(part) == _DIGITS and part.isdecimal() for part in digits):
+            found[f"{BASIC}{identifier}"] = f"02{''.join(digits)}{port:06d}"
+    hours, rest = divmod(options.every_ms, _HOUR_MS)
+    return found if rest else {**found, _INTERVAL: str(hours)}
 
 
 def is_acceptable(name: str, value: str) -> bool:

@@ -21,6 +21,7 @@ _KINDS = {
     "hourly": ReportKind.HOURLY,
     "uniform": ReportKind.UNIFORM,
     "test": ReportKind.TEST,
+    "manual": ReportKind.MANUAL,
 }
 
 
@@ -63,7 +64,7 @@ class Sl651Settings(ReportSection):
     encoding: Literal["binary", "ascii"] = "binary"
     mode: Literal["m1", "m2", "m4"] = "m2"
     station_class: Annotated[str, HexText(2)] = "49"
-    reports: list[Literal["timed", "hourly", "uniform", "test"]] = Field(default=["timed"], min_length=1)
+    reports: list[Literal["timed", "hourly", "uniform", "test", "manual"]] = Field(default=["timed"], min_length=1)
     uniform_step: Annotated[int, DurationMs("1m", "1d")] = Field(default="5m", validate_default=True)
     flow_decimals: Annotated[int, Field(strict=True, ge=0, le=7)] = 6
     totals: dict[Channel, ElementSection] = Field(default_factory=dict)

@@ -39,6 +39,7 @@ from agent.uplinks.szy206_wire.names import CONFIRMED, Afn
 from agent.uplinks.szy206_wire.receiver import Receiver
 
 _GARBAGE_S = 5.0  # bytes that wait so long for their rest are no frame
+_MOST_NOISE = 65_536  # bytes of one connection that are no frame; then this is no centre
 _LOGIN, _LOGOUT, _KEEPALIVE = "F0 login", "F1 logout", "F2 keep-alive"
 
 
@@ -167,7 +168,8 @@ class Szy206Dialogue:
             data += step.data
             happenings += step.happenings
         if self._receiver.dropped > self._dropped:
-            happenings.append(Violation(code="noise", detail=f"{self._receiver.dropped - self._dropped} bytes"))
+            detail, is_fatal = f"{self._receiver.dropped - self._dropped} bytes", self._receiver.dropped > _MOST_NOISE
+            happenings.append(Violation(code="noise", detail=detail, is_fatal=is_fatal))
             self._dropped = self._receiver.dropped
         return Step(tuple(data), tuple(happenings))
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from agent.report.compose import Limit
 from agent.report.in_force import InForce, is_interval
+from agent.report.options import CentreOptions
 from agent.uplinks.szy206_wire.names import Afn
 
 _MINUTE_MS = 60_000
@@ -40,6 +41,14 @@ def in_force(values: Mapping[str, str]) -> InForce:
             limits[channel, "flow_rate"] = Limit(high=value * _SECONDS if each.get("unit") == "m3/s" else value)
     _add_thresholds(fields, limits)
     return InForce(every_ms=_interval(fields.get(f"{Afn.SET_INTERVALS:02X}", {})), limits=limits)
+
+
+def defaults(options: CentreOptions) -> dict[str, str]:
+    """What is read of parameters that the centre has not set: the interval of flow reports."""
+    minutes = options.every_ms // _MINUTE_MS
+    return {
+        f"{Afn.SET_INTERVALS:02X}": json.dumps({"kind_bits": [int(_FLOW_BIT)], "intervals_min": {_FLOW_BIT: minutes}})
+    }
 
 
 def is_acceptable(name: str, value: str) -> bool:
