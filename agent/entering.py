@@ -18,7 +18,7 @@ from agent.clock import SystemClock, date_of
 from agent.control import DaemonAwayError
 from agent.form.problems import near
 from agent.intakes.settings import EnergySource, WaterSource
-from agent.model import StoredRound
+from agent.model import Reason, StoredRound
 from agent.quantities import QUANTITIES, STATUS
 from agent.settings import Config
 from agent.store.book_reader import BookReader, EventRow
@@ -30,6 +30,7 @@ _MOST_PLACES = 6
 _SHOWN = {"reading": "value", "replacement": "new_initial"}  # what a row of the ledger says a register showed
 _FAR = Decimal("0.2")  # of the last known value
 _NEAR_ENOUGH = Decimal(10)  # a young counter may double
+_NEXT = 20  # rounds after a replacement that are looked through for one with a value
 
 
 class Wrong(Exception):
@@ -121,7 +122,7 @@ class Desk:
         """The last value of a meter at or before that time, polled, entered, or begun with."""
         try:
             found = self.book.at(meter, at_ms)
-            rows = [row for kind in _SHOWN for row in self.book.ledger(kind, meter)]
+            rows = sorted(row for kind in _SHOWN for row in self.book.ledger(kind, meter))
         except FileNotFoundError:
             return None
         values = [
@@ -132,7 +133,21 @@ class Desk:
         polled = None if found is None else _value_of(found, quantity)
         if found is not None and found.at_ms is not None and polled is not None:
             values.append(Known(polled, found.at_ms))
-        return max(values, key=lambda each: each.at_ms, default=None)
+        return max(reversed(values), key=lambda each: each.at_ms, default=None)  # of one time the one entered last
+
+    def next_shown(self, meter: str, quantity: str, at_ms: int) -> Known | None:
+        """The first value of a meter that is stored after that time."""
+        try:
+            before = self.book.at(meter, at_ms)
+            first, last = 1 if before is None else before.number + 1, self.book.rounds.committed()
+            found = self.book.rounds.rounds(first, last, limit=_NEXT, meters=[meter])
+        except FileNotFoundError:
+            return None
+        for each in found:
+            value = _value_of(each, quantity)
+            if value is not None and each.at_ms is not None and each.at_ms > at_ms:
+                return Known(value, each.at_ms)
+        return None
 
     def oddities(self, meter: str, quantity: str, value: Decimal, at_ms: int) -> list[Odd]:
         """What has to be confirmed of a reading."""
@@ -146,9 +161,20 @@ class Desk:
         words = {"value": value, "known": before.value, "at": self.site.local(before.at_ms), "meter": meter}
         if QUANTITIES[quantity].counter and value < before.value:
             odd.append(Odd("LOWER", words))
-        elif abs(value - before.value) > max(_FAR * before.value, _NEAR_ENOUGH):
+        elif _is_far(value, before.value):
             odd.append(Odd("FAR", words))
         return odd
+
+    def begins_oddly(self, meter: str, quantity: str, new_initial: Decimal, at_ms: int) -> list[Odd]:
+        """What has to be confirmed of a new register: that the meter went on from there.
+
+        Where the old one was still read after the time that is said, its whole count would be booked as water.
+        """
+        after = self.next_shown(meter, quantity, at_ms)
+        if after is None or (after.value >= new_initial and not _is_far(after.value, new_initial)):
+            return []
+        words = {"value": new_initial, "known": after.value, "at": self.site.local(after.at_ms), "meter": meter}
+        return [Odd("GOES_ON", words)]
 
     def open_events(self, rule: str, name: str) -> list[EventRow]:
         """What of that rule goes on at an intake, or at a meter."""
@@ -164,8 +190,13 @@ def _guess(name: str, names: Sequence[str]) -> dict[str, str]:
     return {"near": found.get("near", "-")}
 
 
+def _is_far(value: Decimal, known: Decimal) -> bool:
+    return abs(value - known) > max(_FAR * known, _NEAR_ENOUGH)
+
+
 def _value_of(found: StoredRound, quantity: str) -> Decimal | None:
-    if quantity not in found.layout.quantities or (found.quality or {}).get(quantity):
+    """What the display showed; what is doubted for another reason than its size was shown all the same."""
+    if quantity not in found.layout.quantities or Reason.OUT_OF_RANGE in (found.quality or {}).get(quantity, ()):
         return None
     text = found.texts[found.layout.quantities.index(quantity)]
     return None if text is None else Decimal(text)

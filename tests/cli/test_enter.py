@@ -242,3 +242,13 @@ def test_a_running_agent_takes_it_down_and_refuses_what_is_no_declaration(here: 
                 daemon.ask("enter-reading", **{**reading, "meter": "old-well", "value": value})
     finally:
         assert daemon.stop() == 0
+
+
+def test_a_replacement_before_the_old_register_was_last_read_is_asked(here: Path, say: Say) -> None:
+    assert say("enter", "reading", "pump-kwh", "energy_import", "1240", "--at", days_ago(2))[0] == 0
+    words = ("--old-final", "1240.5", "--new-initial", "0.1")
+    status, _, err = say(*REPLACEMENT, "--at", days_ago(3), *words)
+    assert status == 1
+    assert "1240" in err
+    assert "replaced later" in err
+    assert say(*REPLACEMENT, "--at", days_ago(1), *words)[0] == 0
