@@ -365,5 +365,5 @@ class Sl651Centre:
     def _digits(self, now: Moment) -> str:
         return digits_of(now.at, SECOND, now.at.tzinfo)  # type: ignore[arg-type]
 
-    def _wrong(self, code: str, clause: str, **arguments: object) -> Wrong:
+    def _wrong(self, code: str, clause: str, /, **arguments: object) -> Wrong:
         return Wrong(station=self.station, code=code, clause=clause, arguments=arguments)

@@ -66,11 +66,11 @@ def values_of(fields: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _failed(frame: Frame, code: str, clause: str, **arguments: object) -> Wrong:
+def _failed(frame: Frame, code: str, clause: str, /, **arguments: object) -> Wrong:
     return Wrong(station=frame.station, code=code, clause=clause, arguments=arguments)
 
 
-def _differs(frame: Frame, code: str, clause: str, **arguments: object) -> Wrong:
+def _differs(frame: Frame, code: str, clause: str, /, **arguments: object) -> Wrong:
     return Wrong(station=frame.station, code=code, clause=clause, arguments=arguments, is_failed=False)
 
 

@@ -314,5 +314,5 @@ class Szy206Centre:
     def _say(self, frame: Frame, now: Moment, turn: Turn, name: str = "link") -> None:
         turn.parcels.append(Parcel(station=self.station, name=name, pieces=(frame.to_bytes(),), at_s=now.s))
 
-    def _wrong(self, code: str, clause: str, **arguments: object) -> Wrong:
+    def _wrong(self, code: str, clause: str, /, **arguments: object) -> Wrong:
         return Wrong(station=self.station, code=code, clause=clause, arguments=arguments)

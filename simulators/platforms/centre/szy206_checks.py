@@ -36,7 +36,7 @@ def fcb_judged(frame: Frame, before: int | None) -> list[Wrong]:
     return [_wrong(frame, "fcb", "sheet §2.3", received=frame.fcb, expected=expected)]
 
 
-def _wrong(frame: Frame, code: str, clause: str, *, is_failed: bool = True, **arguments: object) -> Wrong:
+def _wrong(frame: Frame, code: str, clause: str, /, *, is_failed: bool = True, **arguments: object) -> Wrong:
     station = frame.address.hex().upper()
     return Wrong(station=station, code=code, clause=clause, arguments=arguments, is_failed=is_failed)
 
