@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import json
 import os
+import resource
 import signal
 import sqlite3
 import sys
@@ -77,6 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
     except (OSError, OrderError, ValueError, OverflowError, sqlite3.Error) as error:
         print(messages.text("simulated_centre.cannot_start", detail=str(error)), file=sys.stderr)
         return _INPUT_IS_WRONG
+    _allow_many_links()
     stop = threading.Event()
     _stop_on_signals(stop, centre)
     host, port = centre.host, centre.port
@@ -133,6 +135,13 @@ def _options(arguments: argparse.Namespace) -> Sl651Options | Szy206Options:
         password=arguments.password.upper(),
         timeout_s=arguments.timeout,
     )
+
+
+def _allow_many_links() -> None:
+    """As many descriptors as this user may have: each station takes one."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _stop_on_signals(stop: threading.Event, centre: CentreServer) -> None:

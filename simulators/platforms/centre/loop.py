@@ -21,7 +21,7 @@ from typing import Any
 
 from simulators.platforms.centre.archive import Archive
 from simulators.platforms.centre.behaviour import Protocol, plan_of
-from simulators.platforms.centre.contract import Memory, Moment, Report, Turn
+from simulators.platforms.centre.contract import Heard, Memory, Moment, Parcel, Report, Turn
 from simulators.platforms.centre.keeping import Emit, Keeper
 from simulators.platforms.centre.links import Link
 from simulators.platforms.centre.protocols import KINDS
@@ -176,13 +176,18 @@ class CentreLoop:
         for event in turn.events:
             self._keeper.keep(event)
             self.arrivals += isinstance(event, Report)
-        if turn.events:
+        if any(isinstance(event, Heard) for event in turn.events):
             self._identify(link)
-        is_fine = all([link.owe(parcel) for parcel in turn.parcels])  # noqa: C419 - all of them
-        if not is_fine:
-            self._drop(link, is_reset=True)
+        for parcel in turn.parcels:
+            self._owe(link, parcel)
         self._touched[link.number] = link
         self._advance()
+
+    def _owe(self, link: Link, parcel: Parcel) -> None:
+        """Owes a parcel to a station, unless it takes nothing any more."""
+        if not link.owe(parcel):
+            self._drop(link, is_reset=True)
+        self._touched[link.number] = link
 
     def _identify(self, link: Link) -> None:
         """A second connection of a station takes the place of the first (sheet §9.4)."""

@@ -111,8 +111,7 @@ class CentreServer(CentreLoop):
         with self._turned:
             for link in self._addressed(station):
                 name = link.dialogue.station
-                link.owe(Parcel(station=name, name="raw", pieces=(data,), at_s=time.monotonic()))
-                self._touched[link.number] = link
+                self._owe(link, Parcel(station=name, name="raw", pieces=(data,), at_s=time.monotonic()))
         self.wake()
 
     def disconnect(self, station: str | None = None, *, is_reset: bool = False) -> None:

@@ -152,7 +152,7 @@ class Sl651Centre:
             clause = str(error.arguments["clause"])
             turn.events.append(self._wrong(error.code, clause, **error.arguments))
         elif self._receiver.skipped > self._skipped:
-            turn.events.append(self._wrong("noise", "6.2.2", size=self._receiver.skipped - self._skipped))
+            turn.events.append(self._wrong("noise", "6.2.2"))
         self._skipped = self._receiver.skipped
 
     def _is_ours(self, frame: Frame, turn: Turn) -> bool:
@@ -251,7 +251,7 @@ class Sl651Centre:
         digest = hashlib.sha256(body).hexdigest()[:_DIGEST]
         key = f"{frame.station}/{frame.function:02X}/{header.serial}/{digest}"
         known = self._memory.of(frame.station)
-        if header.serial == known.last_serial and key != known.last_key:
+        if known.last_key not in {"", key} and header.serial == known.last_serial:
             turn.events.append(self._wrong("serial_reused", "6.6.2.4", serial=header.serial))
         self._sends = (key, self._sends[1] + 1 if self._sends[0] == key else 1)
         if self._sends[1] == SENDS + 1:

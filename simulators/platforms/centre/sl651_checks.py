@@ -86,7 +86,7 @@ def _head(frame: Frame, now: datetime) -> Iterator[Wrong]:
     if sent is None:
         yield _failed(frame, "send_time", "6.6.2.5", received=header.sent)
     elif abs(sent - now) > _CLOCK_OFF:
-        yield _differs(frame, "clock_off", "sheet §18", minutes=round(abs(sent - now).total_seconds() / 60))
+        yield _differs(frame, "clock_off", "sheet §18", minutes=round(abs(sent - now).total_seconds() / 600) * 10)
     size = HEADER_SIZE * (2 if frame.encoding is Encoding.ASCII else 1)
     if frame.function == Function.KEEPALIVE and len(frame.payload) != size:
         yield _failed(frame, "keepalive_body", "6.6.4.1", size=len(frame.payload), expected=size)

@@ -145,7 +145,6 @@ class Szy206Centre:
         """Bytes that belonged to no frame; what the first of them lacks, where they look like one."""
         if self._receiver.dropped == self._dropped:
             return
-        size = self._receiver.dropped - self._dropped
         self._dropped = self._receiver.dropped
         try:
             parse(data)
@@ -153,7 +152,7 @@ class Szy206Centre:
             if data and error.code not in {"szy206_start", "szy206_length"}:
                 turn.events.append(self._wrong(error.code, "sheet §2", **error.arguments))
                 return
-        turn.events.append(self._wrong("noise", "sheet §2", size=size))
+        turn.events.append(self._wrong("noise", "sheet §2"))
 
     def _take(self, frames: Sequence[Frame], now: Moment, turn: Turn) -> None:
         for frame in frames:
