@@ -1,0 +1,232 @@
+"""Tests of what a station sends of itself: reports, repeats, keep-alives, what it missed. We are the centre."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from simulators.conformance.station_link import CHINA, StationLink, clause_of
+from simulators.conformance.verdict import Finding, Verdict, differs, failed, passed, undecided
+from simulators.platforms.centre.behaviour import Protocol
+from simulators.platforms.centre.contract import Report, Wrong
+from simulators.platforms.centre.contract import Seen as Word
+
+_QUIET_S = 3.0
+_CLOCK_OFF_S = 300
+_HEADER = frozenset(
+    {
+        "no_station", "no_header", "serial_zero", "send_time", "clock_off", "keepalive_body", "other_station",
+        "station_class", "division", "station_number", "relay_number", "link_code", "unasked", "serial_reused",
+        "too_many_sends", "fcb", "kind",
+    }
+)  # fmt: skip
+_TIMES = frozenset({"observed_later", "no_tag", "tag_day", "tag_later", "too_late"})
+_STATUS = frozenset({"status_size", "status_bits", "alarm_bits", "state_bits"})
+_FRAME = frozenset({"noise", "direction", "packets_missing", "parts_missing"})
+_FRAME_PREFIXES = ("sl651_", "szy206_")
+UNASKED = "unasked"  # our own raw questions cause it
+
+
+def _is_frame(code: str) -> bool:
+    return code in _FRAME or code.startswith(_FRAME_PREFIXES)
+
+
+def dials_in(link: StationLink) -> Finding:
+    """The station connects and says who it is. The first report is not acknowledged, for the tests that follow."""
+    link.listen()
+    link.behave("never")
+    wanted = link.station
+    link.station = ""
+    link.ready()
+    if wanted and link.station != wanted:
+        return failed("other-address", link.trace, got=link.station, asked=wanted)
+    words = [each.event.word for each in link.seen if isinstance(each.event, Word)]
+    if link.protocol is Protocol.SZY206 and "login" not in words:
+        return differs("no-login", link.trace)
+    return passed("dialled-in", link.trace, station=link.station)
+
+
+def reports(link: StationLink) -> Finding:
+    """A report comes."""
+    if not link.pump(link.reports, link.report_s):
+        return failed("no-report", link.trace, seconds=f"{link.report_s:g}")
+    _, first = link.reports()[0]
+    return passed("reported", link.trace, function=first.function, observed=first.observed)
+
+
+def repeats(link: StationLink) -> Finding:
+    """Without an acknowledgement the report comes again: same body, same serial number or the next lower FCB."""
+    found = link.reports()
+    if not found:
+        return undecided("no-report-yet")
+    link.pump(lambda: len(link.reports()) > 1, link.repeat_s)
+    found = link.reports()
+    if len(found) < 2:  # noqa: PLR2004 - the first and its repeat
+        return differs("no-repeat", link.trace, seconds=f"{link.repeat_s:g}")
+    (_, first), (_, second) = found[:2]
+    if second.key != first.key:
+        if second.serial == first.serial or second.observed == first.observed:
+            return failed("repeat-differs", link.trace, first=first.serial, second=second.serial)
+        return differs("next-before-repeat", link.trace)
+    if link.protocol is Protocol.SZY206 and second.serial >= first.serial:
+        return failed("fcb-not-lower", link.trace, first=first.serial, second=second.serial)
+    return passed("repeated", link.trace, first=first.serial, second=second.serial)
+
+
+def other_acknowledgement(link: StationLink) -> Finding:
+    """An acknowledgement with another serial number, or to another address, settles nothing: the report comes again."""
+    link.behave("wrong-serial" if link.protocol is Protocol.SL651 else "wrong-address")
+    count = len(link.reports())
+    if not count:
+        return undecided("no-report-yet")
+    if not link.pump(lambda: len(link.reports()) > count, link.repeat_s + link.report_s):
+        return undecided("no-report-yet")
+    _, wrongly = link.reports()[count]
+    link.behave("normal")
+    if not link.pump(lambda: len(link.reports()) > count + 1, link.repeat_s + link.report_s):
+        return failed("wrong-ack-taken", link.trace)
+    _, again = link.reports()[count + 1]
+    if again.key == wrongly.key:
+        return passed("wrong-ack-ignored", link.trace)
+    later = [report.key for _, report in link.reports()[count + 2 :]]
+    return passed("wrong-ack-ignored", link.trace) if wrongly.key in later else failed("wrong-ack-taken", link.trace)
+
+
+def settled(link: StationLink) -> Finding:
+    """What was acknowledged does not come again."""
+    link.behave("normal")
+    found = link.reports()
+    if not found:
+        return undecided("no-report-yet")
+    count, key = len(found), found[-1][1].key
+    link.pump(lambda: False, min(link.repeat_s, link.limit_s) + _QUIET_S)
+    if any(report.key == key for _, report in link.reports()[count:]):
+        return failed("came-again", link.trace)
+    return passed("settled", link.trace)
+
+
+def _judged(link: StationLink, chosen: Callable[[str], bool], good: str) -> Finding:
+    """What the centre found wrong so far, among the chosen codes."""
+    if not link.reports():
+        return undecided("no-report-yet")
+    wrongs = [each for each in link.wrongs() if chosen(each.code)]
+    bad: Wrong | None = next((each for each in wrongs if each.is_failed), None)
+    worst = bad or next(iter(wrongs), None)
+    if worst is None:
+        return passed(good, link.trace, count=len(link.reports()))
+    made = failed if worst.is_failed else differs
+    arguments = {"code": worst.code, "count": len(wrongs), "details": dict(worst.arguments)}
+    return made("violated", link.trace, clause=clause_of(link, worst.clause), **arguments)
+
+
+def frames(link: StationLink) -> Finding:
+    """Start, length, end character and check sum of everything that came."""
+    return _judged(link, _is_frame, "frames-right")
+
+
+def headers(link: StationLink) -> Finding:
+    """Addresses, serial numbers or FCB, send time, station class."""
+    return _judged(link, lambda code: code in _HEADER and code != UNASKED, "headers-right")
+
+
+def elements(link: StationLink) -> Finding:
+    """Identifiers, data definitions, digits, units as the standard's table has them."""
+    known = _HEADER | _TIMES | _STATUS
+    return _judged(link, lambda code: code not in known and not _is_frame(code), "elements-right")
+
+
+def times(link: StationLink) -> Finding:
+    """Observation time and send time: on the wall clock's slots, observed before it is sent."""
+    finding = _judged(link, lambda code: code in _TIMES, "times-right")
+    if finding.verdict is not Verdict.PASSED:
+        return finding
+    _, report = link.reports()[0]
+    if not report.observed:
+        return differs("no-observation", link.trace)
+    try:
+        observed = datetime.fromisoformat(report.observed).replace(tzinfo=CHINA)
+    except ValueError:
+        return passed("times-right", link.trace, count=len(link.reports()))
+    off_s = (datetime.now(CHINA) - observed).total_seconds()
+    if off_s < -_CLOCK_OFF_S:
+        return failed("observed-ahead", link.trace, seconds=round(-off_s))
+    return passed("times-right", link.trace, count=len(link.reports()))
+
+
+def status_word(link: StationLink) -> Finding:
+    """A status word (SL 651: element 45, advised; SZY206: alarm and state word of every report)."""
+    finding = _judged(link, lambda code: code in _STATUS, "status-right")
+    if finding.verdict is not Verdict.PASSED:
+        return finding
+    has_word = any(_has_status(report) for _, report in link.reports())
+    return finding if has_word else differs("no-status", link.trace)
+
+
+def _has_status(report: Report) -> bool:
+    return "ZT" in report.values or "state_hex" in report.fields
+
+
+def keepalive(link: StationLink) -> Finding:
+    """An idle link is kept alive."""
+    link.ready()
+    since = len(link.seen)
+
+    def came() -> bool:
+        words = (each.event for each in link.seen[since:])
+        return any(isinstance(each, Word) and each.word in {"keepalive", "keep-alive"} for each in words)
+
+    if not link.pump(came, link.idle_s):
+        return differs("no-keepalive", link.trace, seconds=f"{link.idle_s:g}")
+    return passed("kept-alive", link.trace)
+
+
+def reconnects(link: StationLink) -> Finding:
+    """A connection that is ended is made anew."""
+    link.ready()
+    count = link.connections
+    link.drop()
+    began_s = time.monotonic()
+    if not link.pump(lambda: link.connections > count and link.is_connected, link.report_s):
+        return failed("not-reconnected", seconds=f"{link.report_s:g}")
+    took_s = time.monotonic() - began_s
+    link.ready()
+    return passed("reconnected", link.trace, seconds=f"{took_s:.1f}")
+
+
+def outage(link: StationLink) -> Finding:
+    """What was due while the station was cut off comes later, with its own time."""
+    if not link.outage_s:
+        return undecided("no-outage")
+    began = datetime.now(CHINA)
+    link.refuse()
+    time.sleep(link.outage_s)
+    ended = datetime.now(CHINA)
+    since = len(link.seen)
+    link.ready()
+
+    def backlog() -> list[Report]:
+        return [report for _, report in link.reports(since) if _is_between(report.observed, began, ended)]
+
+    if not link.pump(backlog, link.report_s):
+        return failed("no-backlog", link.trace, seconds=f"{link.outage_s:g}")
+    return passed("backlog", link.trace, count=len(backlog()), observed=backlog()[0].observed)
+
+
+def _is_between(observed: str, began: datetime, ended: datetime) -> bool:
+    try:
+        at = datetime.fromisoformat(observed).replace(tzinfo=CHINA)
+    except ValueError:
+        return False
+    return began - timedelta(minutes=1) < at <= ended
+
+
+def serials(link: StationLink) -> Finding:
+    """Reports are numbered in turn, one by one (SL 651)."""
+    numbers = list(dict.fromkeys((report.serial, report.key) for _, report in link.reports()))
+    if len({key for _, key in numbers}) < 2:  # noqa: PLR2004 - two to compare
+        return undecided("one-report")
+    by_key = {key: serial for serial, key in numbers}
+    if len(set(by_key.values())) < len(by_key):
+        return failed("serial-twice", link.trace)
+    return passed("serials-apart", link.trace, numbers=" ".join(str(each) for each in list(by_key.values())[:12]))
