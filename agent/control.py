@@ -14,6 +14,7 @@ import socket
 import stat
 import struct
 import threading
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -174,6 +175,8 @@ class ControlServer:
         except ControlError as refused:
             log.warning("command.refused", code=refused.code, line=line[:200].decode(errors="replace").rstrip())
             return _refusal(refused)
+        except Exception as error:  # noqa: BLE001 - who asked is told, and the next one is served
+            return _failure(error, line, log)
         if verb in _PARTS_OF_ONE:
             log.debug("command.carried_out", verb=verb, arguments=arguments)
         else:
@@ -203,6 +206,11 @@ def _request(line: bytes) -> tuple[str, dict[str, Any]]:
 def _logged(value: object) -> object:
     """An argument as the log shows it: what is long is in the books, not in the journal."""
     return value if len(text := str(value)) <= _LOGGED_MOST else f"{text[:_LOGGED_MOST]}…"
+
+
+def _failure(error: Exception, line: bytes, log: Any) -> dict[str, object]:
+    log.error("command.failed", line=_logged(line.decode(errors="replace")), traceback=traceback.format_exc())
+    return _refusal(ControlError("FAILED", error=repr(error)[:_LOGGED_MOST]))
 
 
 def _refusal(refused: ControlError) -> dict[str, object]:

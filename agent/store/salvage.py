@@ -21,10 +21,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from agent.model import Layout, Ranges
+from agent.model import INTAKE, Layout, Ranges
 from agent.store import cursors, layouts
 from agent.store.database import STEPS_A_BEAT, connect, connect_read_only, side
-from agent.store.packing import unpack, unpack_quality
+from agent.store.packing import pack_raw, unpack, unpack_quality, unpack_raw
 from agent.store.pages import Bytes, Pages, Row
 from agent.store.seals import SALVAGE
 
@@ -236,8 +236,8 @@ def _table_of(row: Row) -> str | None:
 
 
 def _is_whole(row: Sequence[Any], known: Mapping[int, Layout]) -> bool:
-    """Whether a round's layout is known and its values and reasons fit it: a torn page must not become a number."""
-    number, layout_number, _, body, quality, _ = row
+    """Whether a round's layout is known and values, reasons and replies fit it: a torn page must become no number."""
+    number, layout_number, _, body, quality, raw = row
     layout = known.get(layout_number)
     if layout is None or number <= 0:
         return False
@@ -245,6 +245,11 @@ def _is_whole(row: Sequence[Any], known: Mapping[int, Layout]) -> bool:
     if len(texts) != len(layout.quantities) or not all(text is None or _DECIMAL.fullmatch(text) for text in texts):
         return False
     try:
+        replies = unpack_raw(raw)
+        if pack_raw(replies) != raw:  # the last one is cut short
+            return False
+        if layout.protocol == INTAKE:
+            json.loads(replies[0])
         return quality is None or bool(unpack_quality(layout, quality))
     except (ValueError, IndexError):
         return False

@@ -84,6 +84,17 @@ def test_a_refused_command_comes_back_as_a_code_with_arguments(path: Path) -> No
     assert (refused.value.code, refused.value.arguments) == ("NO_SUCH_METER", {"value": "x"})
 
 
+def test_whoever_asked_is_told_at_once_of_what_nobody_expected(path: Path) -> None:
+    def fail(_: dict[str, Any]) -> object:
+        raise UnicodeError("byte 0x9a")
+
+    with served(path, {"read": fail, "status": echo}):
+        with pytest.raises(ControlError, match="FAILED") as failed:
+            call(path, "read", {}, 5)
+        assert "0x9a" in str(failed.value.arguments["error"])
+        assert call(path, "status", {}, 5) == {"heard": {}}
+
+
 @pytest.mark.parametrize(
     ("line", "code"),
     [

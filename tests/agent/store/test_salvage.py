@@ -289,3 +289,25 @@ def test_a_layout_known_to_the_process_is_not_lost_with_the_file(site):
     (only,) = site.rounds()
     assert only.layout == other
     assert only.number == 102
+
+
+@pytest.mark.parametrize(
+    ("layout", "raw"),
+    [
+        (layout_of(), b"\x05abc"),  # a reply that is cut short
+        (layout_of(), b"\x80"),  # a length that never ends
+        (replace(layout_of("well-3"), protocol="intake"), b"\x03\xff{}"),  # a proof that is none
+    ],
+)
+def test_a_round_whose_replies_are_torn_is_not_salvaged(site, layout, raw):
+    filled(site, 10)
+    store = site.open()
+    proof = (b"{}",) if layout.protocol == "intake" else (b"abcd",)
+    number = store.append(replace(round_of(11, layout=layout), raw=proof))
+    store.append(round_of(12))
+    store.close()
+    with sqlite3.connect(site.path) as connection:
+        connection.execute("UPDATE round SET raw = ? WHERE number = ?", (raw, number))
+    connection.close()
+    salvage.replace(site.path, least=0, now=site.clock.now(), beat=lambda: None)
+    assert site.numbers() == [*range(1, number), number + 1]
