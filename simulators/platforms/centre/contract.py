@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 from typing import Any, NamedTuple, Protocol
 
 from simulators.platforms.centre.behaviour import NORMAL, Ack, Plan
@@ -26,6 +26,16 @@ class Moment(NamedTuple):
 
     s: float
     at: datetime
+
+    @property
+    def zone(self) -> timezone:
+        """The zone of the centre's time."""
+        return zone_of(self.at)
+
+
+def zone_of(at: datetime) -> timezone:
+    """The offset of an aware time."""
+    return timezone(at.utcoffset() or timedelta())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

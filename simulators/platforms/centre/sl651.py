@@ -363,7 +363,7 @@ class Sl651Centre:
         return Parcel(station=frame.station, name=name, pieces=(frame.encode(self._options.dialect),), at_s=now.s)
 
     def _digits(self, now: Moment) -> str:
-        return digits_of(now.at, SECOND, now.at.tzinfo)  # type: ignore[arg-type]
+        return digits_of(now.at, SECOND, now.zone)
 
     def _wrong(self, code: str, clause: str, /, **arguments: object) -> Wrong:
         return Wrong(station=self.station, code=code, clause=clause, arguments=arguments)

@@ -24,7 +24,7 @@ from agent.uplinks.sl651_wire.elements import (
 )
 from agent.uplinks.sl651_wire.frame import Frame
 from agent.uplinks.sl651_wire.parts import ObservedAt, Part, Series, Station, Step, moment_of
-from simulators.platforms.centre.contract import Wrong
+from simulators.platforms.centre.contract import Wrong, zone_of
 
 _ADVISED_BODY = 220  # 6.5: bytes of a body on IP channels
 _CLOCK_OFF = timedelta(minutes=5)
@@ -82,7 +82,7 @@ def _head(frame: Frame, now: datetime) -> Iterator[Wrong]:
         return
     if header.serial == 0:
         yield _failed(frame, "serial_zero", "6.6.2.4")
-    sent = moment_of(header.sent, now.tzinfo)  # type: ignore[arg-type]
+    sent = moment_of(header.sent, zone_of(now))
     if sent is None:
         yield _failed(frame, "send_time", "6.6.2.5", received=header.sent)
     elif abs(sent - now) > _CLOCK_OFF:

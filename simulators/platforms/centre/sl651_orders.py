@@ -46,7 +46,7 @@ class Downlink:
 
     def frame(self, link: Link, now: Moment) -> Frame:
         """The frame to a station: serial number 0, ENQ. Raises OrderError where this encoding has no form for it."""
-        sent = self.sent or digits_of(now.at, SECOND, now.at.tzinfo)  # type: ignore[arg-type]
+        sent = self.sent or digits_of(now.at, SECOND, now.zone)
         try:
             return link.command(self.function, sent=sent, parts=self.parts)
         except (ValueError, KeyError) as error:
