@@ -1,12 +1,11 @@
 """`qushui-sim conformance meter PORT|HOST:PORT --profile P --address A`: pass or fail, with the clause.
 
-It only reads: no register is written and no clock is set, whatever the meter does.
+Of meters it only reads: no register is written and no clock is set, whatever the meter does.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import re
 import sys
@@ -17,36 +16,30 @@ from pathlib import Path
 from typing import Any
 
 from agent.form.problems import FormErrors
-from agent.messages import LANGUAGES, Messages, language_of, problem_lines
-from agent.page import labelled
+from agent.messages import Messages, language_of, problem_lines
 from agent.profiles import Library
 from agent.settings import Profile
 from drivers.contract import SpecError
 from drivers.registry import DRIVERS
-from simulators.conformance.page import as_html
-from simulators.conformance.report import Run, as_json, as_junit, clause_text, evidence_text, reason_text, title_text
+from simulators import conformance_links_cli
+from simulators.conformance.output import (
+    FIELD_SAYS_NO,
+    INPUT_IS_WRONG,
+    InputError,
+    add_reports,
+    check_files,
+    reported,
+    say,
+)
+from simulators.conformance.report import Run
 from simulators.conformance.runner import CASES, cases_for, expected_s, run
 from simulators.conformance.session import Session, planned
-from simulators.conformance.verdict import GATEWAY, SERIAL_PORT, TCP_METER, Case, Verdict
+from simulators.conformance.verdict import GATEWAY, SERIAL_PORT, TCP_METER, Case
 from simulators.conformance.wire import SerialWire, TcpWire, Wire, WireError, be_punctual
 
-_DONE = 0
-_FIELD_SAYS_NO = 1
-_INPUT_IS_WRONG = 2
 _HOST_PORT = re.compile(r"\[?([0-9A-Za-z._:-]+?)\]?:([0-9]{1,5})")
 _LAST_PORT = 65535
 _PARITIES = ("none", "even", "odd")
-_WIDTH = 80
-_SHOWN = 3  # exchanges on the terminal; the files have more
-
-
-class _InputError(Exception):
-    """What was typed is wrong: the key of the sentence and its arguments."""
-
-    def __init__(self, key: str, **arguments: object) -> None:
-        super().__init__(key)
-        self.key = key
-        self.arguments = arguments
 
 
 def add_arguments(subparsers: Any) -> None:
@@ -65,12 +58,9 @@ def add_arguments(subparsers: Any) -> None:
     meter.add_argument("--timeout", type=float, default=1.0, metavar="S", help="limit of an answer / 应答时限（秒）")
     meter.add_argument("--watch", type=float, default=10.0, metavar="S", help="watch totals for S seconds / 观察累计量")
     meter.add_argument("--echo", action="store_true", help="the adapter hears itself / 转换器有回显")
-    meter.add_argument("--strict", action="store_true", help="what differs fails too / “有差异”也算不合格")
-    meter.add_argument("--html", type=Path, metavar="FILE", help="report to print and sign / 可打印签字的报告")
-    meter.add_argument("--junit", type=Path, metavar="FILE", help="JUnit XML")
-    meter.add_argument("--json", action="store_true", help="result as JSON on stdout / 以 JSON 输出结果")
-    meter.add_argument("--lang", choices=LANGUAGES)
+    add_reports(meter)
     meter.set_defaults(run=run_meter)
+    conformance_links_cli.add_arguments(kinds)
 
 
 def run_meter(arguments: argparse.Namespace) -> int:
@@ -82,24 +72,24 @@ def run_meter(arguments: argparse.Namespace) -> int:
         _check(arguments, profile, where)
     except FormErrors as errors:
         print(*problem_lines(messages, errors.problems), sep="\n", file=sys.stderr)
-        return _INPUT_IS_WRONG
+        return INPUT_IS_WRONG
     except SpecError as error:
         print(messages.text(f"form.{error.code}", key=error.key, **error.arguments), file=sys.stderr)
-        return _INPUT_IS_WRONG
-    except _InputError as error:
+        return INPUT_IS_WRONG
+    except InputError as error:
         print(messages.text(f"conformance.wrong.{error.key}", **error.arguments), file=sys.stderr)
-        return _INPUT_IS_WRONG
+        return INPUT_IS_WRONG
     be_punctual()
     try:
         wire = _wire(arguments, profile, where)
     except WireError as error:
         print(messages.text("conformance.cannot-open", place=arguments.place, detail=str(error)), file=sys.stderr)
-        return _FIELD_SAYS_NO
+        return FIELD_SAYS_NO
     try:
         return _tested(arguments, profile, where, wire, messages)
     except KeyboardInterrupt:
         print(messages.text("conformance.interrupted"), file=sys.stderr)
-        return _FIELD_SAYS_NO
+        return FIELD_SAYS_NO
     finally:
         wire.close()
 
@@ -111,7 +101,7 @@ def _profile(arguments: argparse.Namespace) -> Profile:
     if name.endswith(".yaml"):
         file = Path(name)
         if not file.is_file():
-            raise _InputError("no-file", file=name)
+            raise InputError("no-file", file=name)
         directories, name = [file.parent, *directories], file.stem
     return Library(drivers=DRIVERS, directories=directories).load(name)
 
@@ -120,10 +110,10 @@ def _where(arguments: argparse.Namespace, profile: Profile) -> str:
     match = None if "/" in arguments.place else _HOST_PORT.fullmatch(arguments.place)
     if match is None:
         if arguments.framing == "tcp":
-            raise _InputError("framing-on-port", place=arguments.place)
+            raise InputError("framing-on-port", place=arguments.place)
         return SERIAL_PORT
     if int(match[2]) > _LAST_PORT:
-        raise _InputError("place", place=arguments.place)
+        raise InputError("place", place=arguments.place)
     return TCP_METER if (arguments.framing or ("tcp" if profile.protocol == "modbus" else "rtu")) == "tcp" else GATEWAY
 
 
@@ -134,12 +124,12 @@ def _framing(where: str) -> str:
 def _check(arguments: argparse.Namespace, profile: Profile, where: str) -> None:
     """What can be wrong before anything is opened. Raises SpecError for the address."""
     if profile.protocol not in CASES:
-        raise _InputError("protocol", protocol=profile.protocol, allowed=" ".join(CASES))
+        raise InputError("protocol", protocol=profile.protocol, allowed=" ".join(CASES))
     if not profile.entries:
-        raise _InputError("no-items", profile=profile.name)
+        raise InputError("no-items", profile=profile.name)
     planned(profile, arguments.address, _framing(where))
     if not arguments.address.isdigit():
-        raise _InputError("wildcard", address=arguments.address)
+        raise InputError("wildcard", address=arguments.address)
     numbers = (
         ("timeout", arguments.timeout, 0.01, 60),
         ("watch", arguments.watch, 0, 3600),
@@ -147,10 +137,8 @@ def _check(arguments: argparse.Namespace, profile: Profile, where: str) -> None:
     )
     for name, value, least, most in numbers:
         if not least <= value <= most:
-            raise _InputError("number", name=f"--{name}", value=value, least=least, most=most)
-    for file in (arguments.html, arguments.junit):
-        if file is not None and not (file.parent.is_dir() and os.access(file.parent, os.W_OK)):
-            raise _InputError("cannot-write", file=file)
+            raise InputError("number", name=f"--{name}", value=value, least=least, most=most)
+    check_files(arguments)
 
 
 def _wire(arguments: argparse.Namespace, profile: Profile, where: str) -> Wire:
@@ -183,12 +171,12 @@ def _tested(arguments: argparse.Namespace, profile: Profile, where: str, wire: W
         limit_s=arguments.timeout, watch_s=arguments.watch, has_echo=arguments.echo,
     )  # fmt: skip
     expected, began, began_s = expected_s(session), datetime.now(UTC).astimezone(), time.monotonic()
-    _say(messages, "begins", place=arguments.place, total=len(cases_for(session)), seconds=f"{expected:.0f}")
+    say(messages, "begins", place=arguments.place, total=len(cases_for(session)), seconds=f"{expected:.0f}")
 
     def progress(at: int, total: int, case: Case) -> None:
         title = messages.text(f"conformance.case.{case.id}.title")
         elapsed = f"{time.monotonic() - began_s:.0f}"
-        _say(messages, "progress", at=at, total=total, title=title, elapsed=elapsed, seconds=f"{expected:.0f}")
+        say(messages, "progress", at=at, total=total, title=title, elapsed=elapsed, seconds=f"{expected:.0f}")
 
     outcomes = run(session, progress=progress)
     done = Run(
@@ -196,46 +184,4 @@ def _tested(arguments: argparse.Namespace, profile: Profile, where: str, wire: W
         profile=profile, began=began, expected_s=expected, took_s=time.monotonic() - began_s,
         is_strict=arguments.strict, version=version("qushui"), outcomes=outcomes,
     )  # fmt: skip
-    return _reported(arguments, done, messages)
-
-
-def _say(messages: Messages, key: str, **arguments: object) -> None:
-    print(messages.text(f"conformance.{key}", **arguments), file=sys.stderr, flush=True)
-
-
-def _reported(arguments: argparse.Namespace, done: Run, messages: Messages) -> int:
-    """Prints the result and writes the files. A file that cannot be written is wrong input, said after the result."""
-    if arguments.json:
-        print(json.dumps(as_json(done), ensure_ascii=False))
-    else:
-        print(*_lines(done, messages), sep="\n")
-    for file, written in ((arguments.html, as_html), (arguments.junit, as_junit)):
-        if file is None:
-            continue
-        try:
-            file.write_text(written(done, messages), encoding="utf-8")
-        except OSError as error:
-            _say(messages, "wrong.cannot-write", file=f"{file}: {error.strerror}")
-            return _INPUT_IS_WRONG
-    return _DONE if done.passed else _FIELD_SAYS_NO
-
-
-def _lines(done: Run, messages: Messages) -> list[str]:
-    """The result for a terminal: what passed in a line each; the rest with reason, clause and bytes."""
-    lines = []
-    for outcome in done.outcomes:
-        verdict = outcome.finding.verdict
-        lines += labelled(
-            messages.text(f"conformance.verdict.{verdict.value}"),
-            f"{title_text(messages, outcome)} ({outcome.case.id})",
-            indent=0, column=12, width=_WIDTH,
-        )  # fmt: skip
-        if verdict is Verdict.PASSED:
-            continue
-        texts = [reason_text(messages, outcome), clause_text(messages, outcome.clause, done.profile)]
-        if verdict is not Verdict.UNDECIDED:
-            texts += [evidence_text(messages, heard) for heard in outcome.finding.evidence[:_SHOWN]]
-        for text in texts:
-            lines += labelled("", text, indent=12, column=12, width=_WIDTH)
-    result = messages.text(f"conformance.result.{'passed' if done.passed else 'failed'}")
-    return [*lines, f"{result}  {messages.text('conformance.counts', **done.counts)}"]
+    return reported(arguments, done, messages)

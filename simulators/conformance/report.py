@@ -14,6 +14,7 @@ from agent.page import spaced_hex
 from agent.settings import Profile
 from simulators.conformance.runner import counted, is_passed
 from simulators.conformance.verdict import Clause, Heard, Outcome, Verdict
+from simulators.platforms.centre.showing import sentence_of
 
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd]")  # XML 1.0, 2.2
 STANDARDS = {"dlt645": "DL/T 645", "cjt188": "CJ/T 188"}
@@ -80,6 +81,9 @@ def reason_text(messages: Messages, outcome: Outcome) -> str:
     if "quantities" in arguments:
         names = str(arguments["quantities"]).split(", ")
         arguments["quantities"] = ", ".join(messages.quantity(name) for name in names)
+    details = arguments.get("details")
+    if isinstance(details, dict):
+        arguments["detail"] = sentence_of(str(arguments["code"]), details, messages)
     if "why" in arguments:
         arguments["why"] = messages.reason(str(arguments["why"]))
     return messages.text(f"conformance.reason.{outcome.finding.reason}", **arguments)

@@ -234,12 +234,12 @@ class StationLink:
         if self.protocol is Protocol.SL651:
             link = link_of(first_frame(self.last)[1])
             link = replace(link, password=password or link.password, station=station or link.station)
-            data: bytes = downlink.frame(link, self._now()).encode()  # type: ignore[attr-defined]
+            data: bytes = downlink.frame(link, self._now()).encode()  # type: ignore[attr-defined]  # of this protocol
             return data
         if not self.last:
             raise OrderError("nothing was heard from the station yet")
         address = parse(self.last).address if station is None else bytes.fromhex(station)
-        found: bytes = downlink.frame(  # type: ignore[attr-defined]
+        found: bytes = downlink.frame(  # type: ignore[attr-defined]  # of this protocol
             address, self._now(), password=password or self.options.password, dialect=self.options.sending
         ).to_bytes()
         return found

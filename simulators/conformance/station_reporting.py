@@ -40,7 +40,7 @@ def dials_in(link: StationLink) -> Finding:
     link.station = ""
     link.ready()
     if wanted and link.station != wanted:
-        return failed("other-address", link.trace, got=link.station, asked=wanted)
+        return failed("other-station", link.trace, got=link.station, asked=wanted)
     words = [each.event.word for each in link.seen if isinstance(each.event, Word)]
     if link.protocol is Protocol.SZY206 and "login" not in words:
         return differs("no-login", link.trace)

@@ -104,8 +104,7 @@ def place_of(text: str) -> tuple[str, int]:
 
 def link_of(arguments: argparse.Namespace) -> Link:
     """How the stations talk. Raises InputError."""
-    _hex("--station", arguments.station, _STATION_DIGITS)
-    station = arguments.station.upper()
+    station = hex_of("--station", arguments.station, _STATION_DIGITS)
     if arguments.protocol == "szy206":
         return Szy206Link(
             Szy206Options(
@@ -113,21 +112,23 @@ def link_of(arguments: argparse.Namespace) -> Link:
                 edition=Edition(arguments.edition), flow_block=FlowBlock(arguments.flow_block),
             )
         )  # fmt: skip
-    _hex("--password", arguments.password, _PASSWORD_DIGITS)
+    password = hex_of("--password", arguments.password, _PASSWORD_DIGITS)
     if not 0 <= arguments.centre <= _LAST_CENTRE:
         raise InputError("number", name="--centre", value=arguments.centre, least=0, most=_LAST_CENTRE)
     return Sl651Link(
         Sl651Options(
             station=station, timeout_s=arguments.timeout, keepalive_s=arguments.keepalive,
-            password=arguments.password.upper(), centre=arguments.centre,
+            password=password, centre=arguments.centre,
             encoding=Encoding.ASCII if arguments.ascii else Encoding.BINARY,
         )
     )  # fmt: skip
 
 
-def _hex(name: str, text: str, digits: int) -> None:
+def hex_of(name: str, text: str, digits: int) -> str:
+    """Exactly so many hex digits, upper case. Raises InputError."""
     if len(text) != digits or _HEX.fullmatch(text) is None:
         raise InputError("hex", name=name, value=text, digits=digits)
+    return text.upper()
 
 
 def run(arguments: argparse.Namespace) -> int:
