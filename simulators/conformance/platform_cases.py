@@ -20,7 +20,7 @@ from simulators.stations.tally import Tally
 
 _NOISE = bytes.fromhex("7E00681668FF7E16010368")
 _OVERSIZE_S = 20.0  # a platform gives up half a frame within it
-_SLOW_GAP_S = 0.05
+_SLOW_GAP_S = 0.02
 _SPLIT_BYTES = 5
 _DAY_MS = 86_400_000
 _HOUR_MS = 3_600_000

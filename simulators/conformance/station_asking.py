@@ -14,7 +14,6 @@ from simulators.conformance.station_reporting import UNASKED
 from simulators.conformance.verdict import Finding, differs, failed, passed, undecided
 from simulators.platforms.centre.behaviour import Protocol
 
-_QUIET_S = 3.0
 _GARBAGE_S = 6.0  # a station gives up half a frame within it
 _NOISE = bytes.fromhex("7E00681668FF7E16010368")
 _SAMPLE = {Protocol.SL651: "37", Protocol.SZY206: "B0"}
@@ -54,13 +53,13 @@ def wrong_password(link: StationLink) -> Finding:
     link.ready()
     if link.protocol is Protocol.SL651:
         data = link.bytes_of("37", password="5A5B")  # noqa: S106 - a wrong one
-        answers = link.answers_to([data], "37", wait_s=_QUIET_S)
+        answers = link.answers_to([data], "37", wait_s=link.quiet_s)
         return failed("password-answered", link.trace) if answers else passed("unheard", link.trace)
     mode = next((report.fields.get("work_mode") for _, report in link.reports()), None)
     if mode is None:
         return undecided("no-report-yet")
     data = link.bytes_of(f"12 work_mode={mode}", password="9998")  # noqa: S106 - a wrong one
-    answers = link.answers_to([data], "12", wait_s=_QUIET_S)
+    answers = link.answers_to([data], "12", wait_s=link.quiet_s)
     return differs("password-unchecked", link.trace) if answers else passed("unheard", link.trace)
 
 
@@ -69,7 +68,7 @@ def foreign_address(link: StationLink) -> Finding:
     link.ready()
     other = f"{int(link.station, 16) ^ 0x10001:010X}"
     sample = _SAMPLE[link.protocol]
-    answers = link.answers_to([link.bytes_of(sample, station=other)], sample, wait_s=_QUIET_S)
+    answers = link.answers_to([link.bytes_of(sample, station=other)], sample, wait_s=link.quiet_s)
     return failed("foreign-answered", link.trace, asked=other) if answers else passed("unheard", link.trace)
 
 
@@ -80,7 +79,7 @@ def bad_check(link: StationLink) -> Finding:
     data = link.bytes_of(sample)
     at = len(data) - 2  # the check byte; of SL 651 the high one
     data = data[:at] + bytes([data[at] ^ 0x55]) + data[at + 1 :]
-    if link.answers_to([data], sample, wait_s=_QUIET_S):
+    if link.answers_to([data], sample, wait_s=link.quiet_s):
         return failed("bad-check-answered", link.trace)
     return _goes_on(link)
 
@@ -114,7 +113,7 @@ def cut(link: StationLink) -> Finding:
 def unknown_function(link: StationLink) -> Finding:
     """An order that no standard knows stays unanswered."""
     link.ready()
-    answers = link.answers_to([link.bytes_of("6E data=00")], "6E", wait_s=_QUIET_S)
+    answers = link.answers_to([link.bytes_of("6E data=00")], "6E", wait_s=link.quiet_s)
     return differs("unknown-answered", link.trace) if answers else passed("unheard", link.trace)
 
 

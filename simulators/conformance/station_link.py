@@ -30,6 +30,7 @@ _READ_BYTES = 4096
 _LOOK_S = 0.2
 _MOST_EVENTS = 20_000
 _BACKLOG = 16
+_QUIET_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +102,11 @@ class StationLink:
     def close(self) -> None:
         """Ends all."""
         self.refuse()
+
+    @property
+    def quiet_s(self) -> float:
+        """How long to listen where nothing must come."""
+        return min(_QUIET_S, self.limit_s)
 
     @property
     def is_connected(self) -> bool:

@@ -12,7 +12,6 @@ from simulators.platforms.centre.behaviour import Protocol
 from simulators.platforms.centre.contract import Report, Wrong
 from simulators.platforms.centre.contract import Seen as Word
 
-_QUIET_S = 3.0
 _CLOCK_OFF_S = 300
 _HEADER = frozenset(
     {
@@ -100,7 +99,7 @@ def settled(link: StationLink) -> Finding:
     if not found:
         return undecided("no-report-yet")
     count, key = len(found), found[-1][1].key
-    link.pump(lambda: False, min(link.repeat_s, link.limit_s) + _QUIET_S)
+    link.pump(lambda: False, min(link.repeat_s, link.limit_s) + link.quiet_s)
     if any(report.key == key for _, report in link.reports()[count:]):
         return failed("came-again", link.trace)
     return passed("settled", link.trace)
