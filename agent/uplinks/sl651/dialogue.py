@@ -43,6 +43,7 @@ SENDS = 3  # 6.6.5: one and two repeats
 _NO_ANSWER = 1  # mode M1
 _GARBAGE_S = 5.0  # bytes that wait so long for their rest are no frame
 _MOST_NOISE = 65_536  # bytes of one connection that are no frame; then this is no centre
+_MOST_OWED = 64  # sends
 _CONFIRM_S = 20.0  # an answer in packets waits so long for the centre's last word
 
 
@@ -76,6 +77,7 @@ class Sl651Dialogue:
         self._packets: tuple[Frame, ...] = ()  # of the last answer in several, for the centre's NAK
         self._packets_until_s = math.inf
         self._skipped = 0
+        self._owed: list[Frame] = []  # sends of settled reports whose confirmations may still come
 
     @property
     def is_ready(self) -> bool:
@@ -197,20 +199,29 @@ class Sl651Dialogue:
     def _confirmed(self, frame: Frame, now: Moment) -> Step:
         """What a confirmation settles: the report on its way, an answer in packets, or nothing any more.
 
-        One without a serial number is waited for as often as the report was sent: else the one of a repeat would be
-        taken for the next report's.
+        One without a serial number may be that of an earlier send, and never counts while such are owed; the report
+        waits for as many of them as it was sent.
         """
         sent = self._sent
-        if sent is not None and confirms(frame, sent.frame):
+        owed = self._owing(frame)
+        if sent is not None and confirms(frame, sent.frame) and owed is None:
             is_first = not sent.confirms
             sent.confirms += 1
+            sent.until_s = now.s + self._options.timeout_s
             if frame.payload or sent.confirms >= sent.sends:
                 self._sent = None
-            sent.until_s = now.s + self._options.timeout_s
+                self._owed += [sent.frame] * (sent.sends - sent.confirms)
+                del self._owed[:-_MOST_OWED]
             return Step(happenings=(Acknowledged(tag=sent.delivery.tag),) if is_first else ())
+        if owed is not None:
+            self._owed.remove(owed)
         if self._packets and frame.function == self._packets[0].function:
             self._packets, self._packets_until_s = (), math.inf
         return Step()
+
+    def _owing(self, frame: Frame) -> Frame | None:
+        """The settled send that a confirmation may be of, if any."""
+        return next((each for each in self._owed if confirms(frame, each)), None)
 
     def _ordered(self, frame: Frame) -> Step:
         try:
