@@ -90,11 +90,13 @@ def _goes_on(link: StationLink) -> Finding:
     return passed("silent-and-on", link.trace)
 
 
-def _other_way(pieces_of: Callable[[bytes], list[bytes]], gap_s: float = 0.0) -> Callable[[StationLink], Finding]:
+def _other_way(
+    pieces_of: Callable[[bytes], list[bytes]], gap_s: float = 0.0, extra_s: float = 0.0
+) -> Callable[[StationLink], Finding]:
     def run(link: StationLink) -> Finding:
         link.ready()
         sample = _SAMPLE[link.protocol]
-        answers = link.answers_to(pieces_of(link.bytes_of(sample)), sample, gap_s=gap_s, wait_s=link.limit_s)
+        answers = link.answers_to(pieces_of(link.bytes_of(sample)), sample, gap_s=gap_s, wait_s=link.limit_s + extra_s)
         return passed("answered-so", link.trace) if answers else failed("not-answered-so", link.trace)
 
     return run
@@ -144,4 +146,4 @@ QUERIES: Mapping[Protocol, Mapping[str, Callable[[StationLink], Finding]]] = Map
 )
 """Protocol to the questions that a station is asked, by name."""
 split = _other_way(lambda data: [data[at : at + 1] for at in range(len(data))], 0.03)
-noise = _other_way(lambda data: [_NOISE + data])
+noise = _other_way(lambda data: [_NOISE + data], extra_s=_GARBAGE_S)  # it may look like a longer frame for so long
