@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench import bus, chain, cost, disk, load, mixed, outage, report
+from bench import bus, chain, cost, disk, load, mixed, outage, report, stations
 from bench.figures import Bench, Experiment, Figure, table
 
 EXPERIMENTS: dict[str, Experiment] = {
@@ -36,6 +36,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     "drain": load.drain,
     "disk": disk.whole_life,
     "report": report.quarter,
+    "stations": stations.stations,
     "chain": chain.chain,
 }
 DEFAULT_S = 360.0
