@@ -219,6 +219,7 @@ def test_a_script_that_means_nothing_is_refused(text: str):
         ("query 37", Action("send", "37")),
         ("@3301060001 set-clock", Action("send", "set-clock", "3301060001")),
         ("raw 7E 7E", Action("raw", "7E7E")),
+        ("set end EOT", Action("set", "end EOT")),
         ("reset", Action("link", "reset")),
         ("last", Action("last", "10")),
         ("HELP", Action("help")),
@@ -228,13 +229,25 @@ def test_a_line_of_the_console_is_an_action(line: str, action: Action):
     assert action_of(line, Protocol.SL651) == action
 
 
-@pytest.mark.parametrize("line", ["@3301060001", "nonsense", "raw x", "last x"])
+@pytest.mark.parametrize(
+    "line", ["@3301060001", "nonsense", "raw x", "last x", "set end NAK", "set login F2", "set", "set password 1"]
+)
 def test_a_line_that_means_nothing_is_refused(line: str):
     with pytest.raises(OrderError):
         action_of(line, Protocol.SL651)
 
 
 # --- the server
+
+
+def test_an_option_changes_while_a_link_stands():
+    with CentreServer("sl651") as centre, socket.create_connection((centre.host, centre.port)) as station:
+        for serial, (line, end) in enumerate([("end ESC", 0x1B), ("end EOT", 0x04)], 1):
+            centre.set_up(line)
+            station.sendall(a_report(serial))
+            assert said(station, 25)[-3] == end
+    with CentreServer("szy206") as centre, pytest.raises(OrderError, match="login"):
+        centre.set_up("login loudly")
 
 
 def test_an_archive_goes_on_where_it_ended(tmp_path: Path):

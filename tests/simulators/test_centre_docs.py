@@ -41,7 +41,7 @@ def test_every_way_to_acknowledge_is_explained(lang: str):
 @BOTH
 def test_every_line_of_the_console_on_the_page_is_understood(lang: str):
     verbs = {action_of(line, Protocol.SL651).verb for line in lines(lang, 0)}
-    assert verbs == {"ack", "send", "raw", "link", *SHOWING}
+    assert verbs == {"ack", "set", "send", "raw", "link", *SHOWING}
 
 
 @BOTH

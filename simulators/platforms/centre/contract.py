@@ -169,9 +169,10 @@ class Known:
 
 @dataclass(slots=True)
 class Memory:
-    """What all dialogues of a centre share."""
+    """What all dialogues of a centre share. `options` are its protocol's, those of the last dialogue made."""
 
     plan: Plan = (NORMAL,)
+    options: Any = None
     orders: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     _stations: dict[str, Known] = field(default_factory=dict)
 

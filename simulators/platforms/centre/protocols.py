@@ -7,25 +7,47 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from simulators.platforms.centre import sl651_orders, szy206_orders
+from simulators.platforms.centre import sl651, sl651_orders, szy206, szy206_orders
 from simulators.platforms.centre.behaviour import Protocol
 from simulators.platforms.centre.contract import CentreDialogue, Downlink, Memory
-from simulators.platforms.centre.sl651 import Sl651Centre, Sl651Options
-from simulators.platforms.centre.szy206 import Szy206Centre, Szy206Options
+from simulators.platforms.mqtt_behaviour import OrderError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
-    """One protocol. `options()` are its defaults."""
+    """One protocol. `options()` are its defaults; `settings` read what of them may change while a centre runs."""
 
     options: Callable[[], Any]
     dialogue: Callable[[Any, Memory], CentreDialogue]
     downlink: Callable[[list[str]], Downlink]
+    settings: Mapping[str, Callable[[str], Any]]
 
 
 KINDS: Mapping[Protocol, Kind] = MappingProxyType(
     {
-        Protocol.SL651: Kind(options=Sl651Options, dialogue=Sl651Centre, downlink=sl651_orders.downlink_of),
-        Protocol.SZY206: Kind(options=Szy206Options, dialogue=Szy206Centre, downlink=szy206_orders.downlink_of),
+        Protocol.SL651: Kind(
+            options=sl651.Sl651Options,
+            dialogue=sl651.Sl651Centre,
+            downlink=sl651_orders.downlink_of,
+            settings=sl651.SETTINGS,
+        ),
+        Protocol.SZY206: Kind(
+            options=szy206.Szy206Options,
+            dialogue=szy206.Szy206Centre,
+            downlink=szy206_orders.downlink_of,
+            settings=szy206.SETTINGS,
+        ),
     }
 )
+
+
+def setting_of(text: str, protocol: Protocol) -> tuple[str, Any]:
+    """Name and value of `NAME VALUE`. Raises OrderError."""
+    name, _, value = text.partition(" ")
+    settings = KINDS[protocol].settings
+    if name not in settings:
+        raise OrderError(f"set {name}: expected one of {', '.join(settings)}")
+    try:
+        return name, settings[name](value.strip())
+    except ValueError as error:
+        raise OrderError(f"set {text}: {error}") from error

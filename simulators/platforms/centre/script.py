@@ -10,6 +10,7 @@ A script is a YAML list of steps. A step waits, and then acts:
       send: 38 from=26010100 to=26010123 step=1h id=28
       station: "3301060001"      # else all that are there
     - after: 1
+      set: end EOT               # as at the console
       link: reset                # or close
       raw: 7E7E
 """
@@ -24,7 +25,7 @@ from typing import Any, Final
 import yaml
 
 from simulators.platforms.centre.behaviour import Protocol, plan_of
-from simulators.platforms.centre.protocols import KINDS
+from simulators.platforms.centre.protocols import KINDS, setting_of
 from simulators.platforms.mqtt_behaviour import OrderError
 
 _MOST_STEPS = 10_000
@@ -35,7 +36,7 @@ SHOWING: Final = ("stations", "last", "answers", "violations", "report", "help",
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """`verb` ack, send, raw, link, or one of SHOWING; `station` None: all that are there."""
+    """`verb` ack, set, send, raw, link, or one of SHOWING; `station` None: all that are there."""
 
     verb: str
     text: str = ""
@@ -63,7 +64,7 @@ def action_of(line: str, protocol: Protocol) -> Action:
     verb, rest = words[0].lower(), words[1:]
     if verb in {"close", "reset"}:
         return _checked(Action("link", verb, station), protocol)
-    if verb in {"ack", "raw"}:
+    if verb in {"ack", "raw", "set"}:
         return _checked(Action(verb, "".join(rest) if verb == "raw" else " ".join(rest), station), protocol)
     if verb == "last":
         count = rest[0] if rest else str(_LAST)
@@ -104,11 +105,11 @@ def _step(found: Any, protocol: Protocol) -> Step:
         _number(rest.pop("wait", "0"), float, _LONGEST_S),
     )
     actions = []
-    for verb in ("link", "raw", "ack", "send"):
+    for verb in ("link", "raw", "set", "ack", "send"):
         if verb in rest:
             actions += [_checked(Action(verb, text, station), protocol) for text in _texts(rest.pop(verb))]
     if rest:
-        raise OrderError(f"{', '.join(map(str, rest))}: expected after, wait, ack, send, raw, link, station")
+        raise OrderError(f"{', '.join(map(str, rest))}: expected after, wait, ack, set, send, raw, link, station")
     return Step(int(after), wait_s, tuple(actions))
 
 
@@ -149,7 +150,7 @@ def _check_send(text: str, protocol: Protocol) -> None:
 
 
 _CHECKS: Mapping[str, Callable[[str, Protocol], Any]] = MappingProxyType(
-    {"ack": plan_of, "send": _check_send, "raw": _check_raw, "link": _check_link}
+    {"ack": plan_of, "set": setting_of, "send": _check_send, "raw": _check_raw, "link": _check_link}
 )
 
 

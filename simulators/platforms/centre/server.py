@@ -18,6 +18,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
@@ -26,6 +27,7 @@ from simulators.platforms.centre.behaviour import plan_of
 from simulators.platforms.centre.contract import Parcel
 from simulators.platforms.centre.links import Link
 from simulators.platforms.centre.loop import CentreLoop
+from simulators.platforms.centre.protocols import setting_of
 from simulators.platforms.centre.script import Action
 from simulators.platforms.mqtt_behaviour import OrderError
 
@@ -93,6 +95,12 @@ class CentreServer(CentreLoop):
         with self._turned:
             self._memory.plan = plan
 
+    def set_up(self, text: str) -> None:
+        """Changes an option, also for connections that stand: `end EOT`, `login silent`. Raises OrderError."""
+        name, value = setting_of(text, self.protocol)
+        with self._turned:
+            self._options = self._memory.options = replace(self._options, **{name: value})
+
     def send(self, order: str, station: str | None = None) -> int:
         """Gives an order, such as `37` or `42 20=1`, to a station or to all that are there; to how many it went.
 
@@ -126,6 +134,8 @@ class CentreServer(CentreLoop):
         match action.verb:
             case "ack":
                 self.behave(action.text)
+            case "set":
+                self.set_up(action.text)
             case "send":
                 self.send(action.text, action.station)
             case "raw":

@@ -12,8 +12,10 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any
 
 from agent.uplinks.sl651_wire.body import HEADER_SIZE, header_of
 from agent.uplinks.sl651_wire.codes import STANDARD, BodyError, Control, Dialect, Direction, Encoding, Function
@@ -56,6 +58,7 @@ _SELF_REPORTED = frozenset(
 _FIRST_OF_USER = 0xE0
 _WRONG_SERIAL = 0x5A5A  # added to the right one
 _DIGEST = 16
+_PASSWORD_BYTES = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,12 +73,32 @@ class Sl651Options:
     dialect: Dialect = STANDARD
 
 
+def _password(text: str) -> str | None:
+    if text == "any":
+        return None
+    if len(bytes.fromhex(text)) != _PASSWORD_BYTES:
+        raise ValueError("four hex digits, or any")
+    return text.upper()
+
+
+def _end(text: str) -> str:
+    if text.upper() not in {"EOT", "ESC"}:
+        raise ValueError("EOT or ESC")
+    return text.upper()
+
+
+SETTINGS: Mapping[str, Callable[[str], Any]] = MappingProxyType(
+    {"end": _end, "password": _password, "centre": lambda text: None if text == "any" else int(text)}
+)
+"""What may change while a centre runs, and how its text is read. Raises ValueError."""
+
+
 class Sl651Centre:
     """See `simulators.platforms.centre.contract.CentreDialogue`."""
 
     def __init__(self, options: Sl651Options, memory: Memory) -> None:
         self.station = ""
-        self._options = options
+        memory.options = options
         self._memory = memory
         self._receiver = Receiver(dialect=options.dialect)
         self._assembly = Assembly(_MOST_PACKET_BYTES)
@@ -89,6 +112,12 @@ class Sl651Centre:
         self._sends = ("", 0)  # the last report on this connection and how often it came
         self._skipped = 0
         self._broken = 0
+
+    @property
+    def _options(self) -> Sl651Options:
+        """As they are now: they may change while a connection stands."""
+        options: Sl651Options = self._memory.options
+        return options
 
     @property
     def deadline_s(self) -> float:

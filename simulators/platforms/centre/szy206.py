@@ -12,12 +12,13 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
-from agent.uplinks.szy206_wire.content import decode
+from agent.uplinks.szy206_wire.content import PASSWORD, decode
 from agent.uplinks.szy206_wire.exchange import confirm_of, tag_of
 from agent.uplinks.szy206_wire.frame import FIRST_FCB, Frame, parse
 from agent.uplinks.szy206_wire.names import CONFIRMED, REPORTS, Afn, Dialect, Edition, FrameError, Kind
@@ -48,6 +49,7 @@ from simulators.platforms.mqtt_behaviour import OrderError
 _MOST_PARTS = 255
 _PARTS_S = 60.0
 _DIGEST = 16
+_LOGINS = ("echo", "F2", "00", "silent")
 _EXPLAINED = frozenset({"tp", "alarm_hex", "state_hex", "unreadable", "record_size", "record_unit"})
 
 
@@ -71,12 +73,36 @@ class Szy206Options:
         return replace(self.dialect, edition=Edition.SZY206) if is_auto else self.dialect
 
 
+def _login(text: str) -> str:
+    if text not in _LOGINS:
+        raise ValueError(", ".join(_LOGINS))
+    return text
+
+
+def _mode(text: str) -> int | None:
+    if text == "own":
+        return None
+    if text not in {"0", "1", "2", "3"}:
+        raise ValueError("0 to 3, or own")
+    return int(text)
+
+
+def _password(text: str) -> str:
+    if len(bytes.fromhex(text)) != PASSWORD:
+        raise ValueError("four hex digits")
+    return text.upper()
+
+
+SETTINGS: Mapping[str, Callable[[str], Any]] = MappingProxyType({"login": _login, "mode": _mode, "password": _password})
+"""What may change while a centre runs, and how its text is read. Raises ValueError."""
+
+
 class Szy206Centre:
     """See `simulators.platforms.centre.contract.CentreDialogue`."""
 
     def __init__(self, options: Szy206Options, memory: Memory) -> None:
         self.station = ""
-        self._options = options
+        memory.options = options
         self._memory = memory
         self._receiver = Receiver()
         self._heard_s = 0.0
@@ -87,6 +113,12 @@ class Szy206Centre:
         self._parts_until_s = math.inf
         self._fcbs: tuple[str, int] = ("", FIRST_FCB)  # the last report and its FCB
         self._dropped = 0
+
+    @property
+    def _options(self) -> Szy206Options:
+        """As they are now: they may change while a connection stands."""
+        options: Szy206Options = self._memory.options
+        return options
 
     @property
     def deadline_s(self) -> float:
