@@ -6,7 +6,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 SECONDS ?=
 FULL ?=
-TESTS ?= tests
+TESTS ?=
+
+# The tests in three turns: those that compute, on both cores; those that mostly wait, four at a time; and those that
+# keep the pace of a bus, which have the machine for themselves.
+PACED := $(wildcard tests/system/test_line_*.py) tests/system/test_scan.py tests/agent/line
+WAITING := tests/system tests/simulators tests/cli tests/agent/scan tests/agent/test_control.py tests/test_proxy.py \
+	$(wildcard tests/agent/test_forward*.py) tests/agent/test_supervise.py
 
 # The first of these that is Python 3.11 or later; `make PYTHON=/path/to/python3.12 …` chooses another.
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
@@ -24,7 +30,13 @@ demo: $(VENV)/.installed ## a simulated pump house, live; SECONDS=30 stops by it
 
 test: check ## everything that proves it: lint, types, tests; installs missing system packages
 	@.ci/packages mosquitto=mosquitto mosquitto_sub=mosquitto-clients strace=strace openssl=openssl ip=iproute2
+ifneq ($(TESTS),)
 	$(BIN)/python -m pytest $(TESTS)
+else
+	$(BIN)/python -m pytest -n 2 --dist worksteal tests $(PACED:%=--ignore=%) $(WAITING:%=--ignore=%)
+	$(BIN)/python -m pytest -n 4 --dist loadfile $(WAITING) $(PACED:%=--ignore=%)
+	$(BIN)/python -m pytest $(PACED)
+endif
 
 check: $(VENV)/.developer ## lint, format and types only
 	$(BIN)/ruff check

@@ -19,6 +19,7 @@ from structlog.testing import capture_logs
 from agent import control
 from agent.clock import SystemClock
 from agent.control import ControlError, ControlServer, DaemonAwayError, call
+from tests.forwarding import until
 
 
 @contextmanager
@@ -180,7 +181,8 @@ def test_who_asked_is_logged(path: Path) -> None:
     with capture_logs() as events, served(path, {"read": echo}):
         call(path, "read", {"meter": "m"}, 5)
         raw(path, b"garbage\n")
-    carried_out, refused = (event for event in events if event["event"].startswith("command."))
+        until(lambda: len(_commands(events)) == 2, 5, "the log")
+    carried_out, refused = _commands(events)
     assert carried_out == {
         "event": "command.carried_out",
         "verb": "read",
@@ -190,6 +192,10 @@ def test_who_asked_is_logged(path: Path) -> None:
         "log_level": "info",
     }
     assert (refused["event"], refused["code"], refused["uid"]) == ("command.refused", "NOT_JSON", os.getuid())
+
+
+def _commands(events: list[Any]) -> list[Any]:
+    return [event for event in list(events) if event["event"].startswith("command.")]
 
 
 def test_the_socket_is_gone_after_the_stop(path: Path) -> None:
