@@ -95,6 +95,7 @@ class Composer:
         }
         self._meters = frozenset({*(each.meter for each in wanted), *watched})
         self._heard_ms: dict[str, int] = {}
+        self._said_ms: dict[tuple[str, str], int] = {}  # when a quantity was last spoken of, with a value or without
         self._flags: dict[str, frozenset[str]] = {}
         self._reported: dict[tuple[int, str], Decimal] = {}
         self._beyond: dict[tuple[int, str], str] = {}
@@ -111,6 +112,7 @@ class Composer:
             if quantity == STATUS:
                 triggers += self._status(found, text)
             key = (meter, quantity)
+            self._said_ms[key] = found.at_ms
             reasons = (found.quality or {}).get(quantity, ())
             if key in self._seen and text is not None and DOUBTFUL.issuperset(reasons):
                 self._seen[key].append(Seen(found.at_ms, text, found.id, origin, reasons))
@@ -137,11 +139,17 @@ class Composer:
         return min(nears, default=None)
 
     def is_past(self, slot_ms: int) -> bool:
-        """Whether every wanted meter has been heard beyond what the slot could take."""
-        return all(
-            self._heard_ms.get(each.meter, -1) >= slot_ms + (0 if each.is_exact else each.period_ms)
-            for each in self._wanted
-        )
+        """Whether what the slot takes is settled: its own reading is there, or its time has gone without one."""
+        return all(self._is_settled(each, slot_ms) for each in self._wanted)
+
+    def _is_settled(self, wanted: Wanted, slot_ms: int) -> bool:
+        key = (wanted.meter, wanted.quantity)
+        if wanted.is_exact:
+            return self._said_ms.get(key, -1) >= slot_ms
+        end_ms = slot_ms + wanted.period_ms
+        if self._heard_ms.get(wanted.meter, -1) >= end_ms:
+            return True
+        return any(slot_ms <= seen.at_ms < end_ms for seen in reversed(self._seen[key]))
 
     def report(self, kind: Kind, slot_ms: int, alarms: Iterable[str], *, trigger: str = "") -> Content:
         """The report for a slot."""

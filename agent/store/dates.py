@@ -66,6 +66,8 @@ class Dates:
 
     def spells_from(self, number: int) -> tuple[tuple[int, int | None, int | None], ...]:
         """The stretches of numbers from that of `number` on: (first, first of the next or None, offset or None)."""
+        if not self._starts:  # a file that was just made
+            return ()
         ends = [*self._starts[1:], None]
         spells = zip(self._starts, ends, self._offsets, strict=True)
         return tuple(spells)[max(0, bisect_right(self._starts, number) - 1) :]

@@ -86,14 +86,22 @@ def test_derived_water_goes_only_where_the_uplink_says_so():
     assert (kept.text, kept.quality, kept.source) == (None, ("DERIVED",), "9f3c2a71-1")
 
 
-def test_a_slot_is_past_when_every_meter_has_gone_beyond_it():
+def test_a_slot_is_past_when_every_meter_has_its_reading_or_has_gone_beyond_it():
     level = Wanted(channel=STATION, quantity="level", meter="well-level", period_ms=5 * MINUTE)
     ours = composer(FLOW, level)
-    ours.hear(found(1, SLOT + MINUTE, {"flow_rate": "1"}))
+    ours.hear(found(1, SLOT + 10_000, {"flow_rate": "1"}))
     assert not ours.is_past(SLOT)
-    ours.hear(found(2, SLOT + 4 * MINUTE, {"level": "1"}, meter="well-level"))
+    ours.hear(found(2, SLOT + 4 * MINUTE, {"level": None}, meter="well-level", quality={"level": ("NO_REPLY",)}))
     assert not ours.is_past(SLOT)
     ours.hear(found(3, SLOT + 6 * MINUTE, {"level": None}, meter="well-level", quality={"level": ("NO_REPLY",)}))
+    assert ours.is_past(SLOT)
+
+
+def test_an_hours_volume_is_waited_for_until_the_hour_is_closed_with_it_or_without():
+    ours = composer(HOURLY)
+    ours.hear(found(1, SLOT + MINUTE, {"flow_rate": "1"}))
+    assert not ours.is_past(SLOT)
+    ours.hear(found(2, SLOT, {"volume_hour": None}, quality={"volume_hour": ("GAP",)}))
     assert ours.is_past(SLOT)
 
 
