@@ -35,6 +35,7 @@ from agent.activating import (
 )
 from agent.calibration.drafting import Naming, drafted
 from agent.calibration.fitting import MODELS, fitted
+from agent.calibration.of_intake import NothingGiven, given_by
 from agent.calibration.remarks import Reference
 from agent.calibration.report import as_html
 from agent.calibration.result import NotFitted, Site
@@ -48,7 +49,7 @@ from agent.config import load
 from agent.control import ControlError
 from agent.declaring import Declaring, store_refusal
 from agent.derive.coefficient import DELIVERY_MODES, Coefficient, evidence_tier
-from agent.derive.exact import ZERO, OutOfDomain
+from agent.derive.exact import ONE, ZERO, OutOfDomain
 from agent.derive.records import record_of
 from agent.form.problems import FormErrors, Problem
 from agent.intakes.settings import IntakeSettings
@@ -64,7 +65,8 @@ _CURVES = ("flow_by_power", "tc_by_power", "tc_by_frequency")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The verb's arguments."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION", help="coefficient.action")
-    _add_fit(actions.add_parser("fit", help="coefficient.fit", description="coefficient.fit"))
+    fit = actions.add_parser("fit", help="coefficient.fit", description="coefficient.fit")
+    _add_fit(fit)
     show = actions.add_parser("show", help="coefficient.show", description="coefficient.show")
     show.add_argument("ids", nargs="*", metavar="ID", help="coefficient.ids")
     activate = actions.add_parser("activate", help="coefficient.activate", description="coefficient.activate")
@@ -74,7 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     activate.add_argument("--who", required=True, metavar="NAME", help="coefficient.who_option")
     activate.add_argument("--reason", default="", metavar="TEXT", help="coefficient.reason_option")
     activate.add_argument("--heads", type=span, metavar="LOW-HIGH", help="coefficient.heads_option")
-    for each in (show, activate):
+    for each in (fit, show, activate):
         each.add_argument("-c", "--config", type=Path, default=DEFAULT_CONFIG, metavar="FILE", help="cli.config_option")
         each.add_argument("--json", action="store_true", help="cli.json_option")
 
@@ -89,7 +91,7 @@ def _add_fit(parser: argparse.ArgumentParser) -> None:
     add("--certificate-until", type=day_of, metavar="DATE", help="coefficient.certificate_until_option")
     add("--u-ref", type=percentage, default=Decimal("0.02"), metavar="PCT", help="coefficient.u_ref_option")
     add("--step", type=positive, metavar="KWH", help="coefficient.step_option")
-    add("--multiplier", type=positive, default=Decimal(1), metavar="N", help="coefficient.multiplier_option")
+    add("--multiplier", type=positive, metavar="N", help="coefficient.multiplier_option")
     add("--heads", type=span, metavar="LOW-HIGH", help="coefficient.heads_option")
     add("--height", type=number, default=ZERO, metavar="M", help="coefficient.height_option")
     add("--friction", type=number, default=ZERO, metavar="M", help="coefficient.friction_option")
@@ -103,7 +105,7 @@ def _add_fit(parser: argparse.ArgumentParser) -> None:
     add("--to", dest="valid_to", type=day_of, metavar="DATE", help="coefficient.to_option")
     add("--out", type=Path, metavar="RECORD.yaml", help="coefficient.out_option")
     add("--html", type=Path, metavar="FILE", help="coefficient.html_option")
-    add("--json", action="store_true", help="cli.json_option")
+    add("--intake", default="", metavar="NAME", help="coefficient.intake_option")
 
 
 def run(arguments: argparse.Namespace, out: Messages) -> int:
@@ -121,12 +123,12 @@ def run(arguments: argparse.Namespace, out: Messages) -> int:
 
 
 def _fit(arguments: argparse.Namespace, out: Messages) -> int:
-    if problem := _unusable(arguments, out):
+    if problem := _filled_in(arguments, out) or _unusable(arguments, out):
         print(problem, file=sys.stderr)
         return 2
     try:
         data = arguments.runs.read_bytes()
-        table = table_of(data, str(arguments.runs), multiplier=arguments.multiplier)
+        table = table_of(data, str(arguments.runs), multiplier=arguments.multiplier or ONE)
         site = _site(arguments, table)
         fit = fitted(arguments.model, table, site)
     except (OSError, FormErrors, NotFitted) as error:
@@ -152,6 +154,22 @@ def _fit(arguments: argparse.Namespace, out: Messages) -> int:
         print("\n".join(lines_of(fit, table, out)))
     _say_written(html, record, arguments, out)
     return 0 if fit.is_accepted else 1
+
+
+def _filled_in(arguments: argparse.Namespace, out: Messages) -> str:
+    """Takes from the intake what was not typed; why that is impossible, "" when all is well."""
+    if not arguments.intake:
+        return ""
+    try:
+        config = load(arguments.config, drivers=DRIVERS, uplink_settings=settings_models())
+        given = given_by(config.intakes, arguments.intake)
+    except FormErrors as errors:
+        return "\n".join(problem_lines(out, errors.problems))
+    except NothingGiven as error:
+        return out.text(f"coefficient.{error.code}", **error.arguments)
+    for name, value in given._asdict().items():
+        setattr(arguments, name, getattr(arguments, name) or value)
+    return ""
 
 
 def _unusable(arguments: argparse.Namespace, out: Messages) -> str:

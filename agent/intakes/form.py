@@ -141,7 +141,7 @@ class ConvertedForm(Section):
     digits: Digits = 6
     step_kwh: Step = Decimal("0.01")
     class_pct: Percent = Decimal(1)
-    ct_class_pct: Percent = Decimal(0)
+    ct_class_pct: Percent | None = None
     aux_kw: Power = Decimal(0)
     standby_kw: Power | None = None
     pump_on_fraction: Annotated[Decimal, Amount("0.01", "0.9")] = PUMP_ON_FRACTION

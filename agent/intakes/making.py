@@ -37,6 +37,7 @@ from agent.intakes.settings import (
 
 _OVERLOAD_FLOW = Decimal("1.25")  # Q4 = 1.25·Q3, GB/T 778.1-2018 (metering guideline sheet §3)
 _ONLY_PUMP = "pump"
+_USUAL_CT_CLASS_PCT = Decimal("0.5")  # electricity-to-water sheet §11-5
 _MS = Decimal(1000)
 
 
@@ -113,7 +114,10 @@ def _energy(form: ConvertedForm) -> EnergySource:
     pump = {"coefficient", "running_kw", "running", "rated_m3h", "pumps"}
     sensors = {"depth", "datum_m", "pressure", "frequency", "power"}
     return EnergySource(
-        **form.model_dump(exclude=pump | sensors | {"electricity", "ct", "pt", "serial", "certificate"}),
+        **form.model_dump(
+            exclude=pump | sensors | {"electricity", "ct", "pt", "ct_class_pct", "serial", "certificate"}
+        ),
+        ct_class_pct=_ct_class_pct(form),
         depth=_depth(form),
         pressure=form.pressure,
         frequency=form.frequency,
@@ -125,6 +129,13 @@ def _energy(form: ConvertedForm) -> EnergySource:
         serial=form.serial or "",
         certificate=_certificate(form.certificate),
     )
+
+
+def _ct_class_pct(form: ConvertedForm) -> Decimal:
+    """As configured; the usual class where there are transformers and nobody says how good they are."""
+    if form.ct_class_pct is not None:
+        return form.ct_class_pct
+    return _USUAL_CT_CLASS_PCT if form.ct != 1 or form.pt != 1 else Decimal(0)
 
 
 def _depth(form: ConvertedForm) -> Channel | None:

@@ -359,3 +359,13 @@ def test_names_that_our_own_machinery_uses_are_names_like_any_other() -> None:
         ("intakes.converted.water.metered", "unknown-key"),
     ]
     assert loaded(text + wrong.replace("metered: 1, ", "")).intakes["converted"].water[0].meter == "polled"
+
+
+@pytest.mark.parametrize(
+    ("ratios", "class_pct"),
+    [("", "0"), (", ct: 100/5", "0.5"), (", pt: 100", "0.5"), (", ct: 20, ct_class_pct: 0.2", "0.2")],
+)
+def test_transformers_of_unknown_class_have_the_usual_one(ratios: str, class_pct: str) -> None:
+    energy = intake(KWH.replace("rated_kw: 15", f"rated_kw: 15{ratios}")).energy
+    assert energy is not None
+    assert energy.ct_class_pct == D(class_pct)

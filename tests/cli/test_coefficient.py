@@ -137,6 +137,24 @@ def test_json_holds_everything_and_its_exit_status_is_the_same(here: Path, capsy
     assert yaml.safe_load((here / "W7.yaml").read_text(encoding="utf-8")) == told["record"]
 
 
+def test_an_intake_gives_multiplier_step_well_and_name(here: Path, capsys: Capture) -> None:
+    text = (here / "agent.yaml").read_text(encoding="utf-8").replace("running_kw: 14.7", "ct: 100/5, head_m: [32, 45]")
+    (here / "agent.yaml").write_text(text, encoding="utf-8")
+    runs = "".join(f"{n},45,{100 + 3 * n},{103 + 3 * n},{132 + n % 2}\n" for n in range(5))
+    (here / "runs.csv").write_text(f"run,minutes,energy_from,energy_to,volume_m3\n{runs}", encoding="utf-8")
+    words = ("coefficient", "fit", "runs.csv", "-c", "agent.yaml", "--certificate", "LL-31",
+             "--certificate-until", "2099-01-01", "--from", "2026-05-01", "--out", "W7.yaml")  # fmt: skip
+    assert say(capsys, *words)[0] == 2  # nobody said which well
+    status, out, err = say(capsys, *words, "--intake", "well-3")
+    assert status == 0, err + out
+    record = yaml.safe_load((here / "W7.yaml").read_text(encoding="utf-8"))
+    assert (record["id"], record["well_code"]) == ("W7", "430281W0007")
+    assert record["params"]["tc"].startswith("2.20")  # 3 units of the register are 60 kWh
+    assert "0.20 kWh" in (here / "W7.html").read_text(encoding="utf-8")
+    status, _, err = say(capsys, "coefficient", "fit", "runs.csv", "-c", "agent.yaml", "--intake", "well-9")
+    assert (status, "well-3" in err) == (2, True)
+
+
 def test_nothing_is_overwritten(here: Path, capsys: Capture) -> None:
     assert fitted(here, capsys)[0] == 0
     status, _, err = fitted(here, capsys)
