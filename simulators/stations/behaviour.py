@@ -47,7 +47,7 @@ def shares_of(texts: Sequence[str]) -> tuple[Share, ...]:
     found = []
     for text in texts:
         name, _, percent = text.partition(":")
-        if percent and not (percent.isascii() and percent.isdecimal() and 0 <= int(percent) <= 100):  # noqa: PLR2004
+        if percent and not (percent.isascii() and percent.isdecimal() and 0 <= int(percent) <= 100):  # noqa: PLR2004 - percent
             raise ValueError(text)
         found.append(Share(Behaviour(name), int(percent) if percent else 100))
     return tuple(found)
