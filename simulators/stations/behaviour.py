@@ -31,7 +31,7 @@ class Behaviour(StrEnum):
 
 
 UNANSWERED = frozenset({Behaviour.WRONG_PASSWORD, Behaviour.WRONG_ADDRESS, Behaviour.SILENT})
-"""A platform that keeps the rules acknowledges nothing of these."""
+"""What a platform need not acknowledge; of WRONG_PASSWORD it must not."""
 
 
 @dataclass(frozen=True, slots=True)

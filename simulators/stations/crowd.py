@@ -58,6 +58,7 @@ class Crowd:
         self._tally = tally
         self._selector = selectors.DefaultSelector()
         self._heap: list[tuple[float, int]] = []
+        self._left = len(self._lines)
         tally.stations = len(stations)
 
     def run(self, stopped: Callable[[], bool] = lambda: False, progress: Progress = lambda _left: None) -> None:
@@ -71,11 +72,11 @@ class Crowd:
         for at, line in enumerate(self._lines):
             self._plan(at, began_s + line.station.connect_s)
         try:
-            while (left := sum(not line.is_over for line in self._lines)) and not stopped():
+            while self._left and not stopped():
                 now = _now()
                 if now.s - shown_s >= _PROGRESS_S:
                     shown_s = now.s
-                    progress(left)
+                    progress(self._left)
                 self._serve_due(now)
                 self._wait()
         finally:
@@ -117,7 +118,7 @@ class Crowd:
         station = line.station
         if line.socket is None and not line.is_over:
             if station.is_done:
-                line.is_over = True
+                self._end(line)
                 return
             if now.s >= station.connect_s:
                 self._connect(at, line, now)
@@ -211,7 +212,12 @@ class Crowd:
         line.socket.close()
         line.socket, line.is_open, line.left, line.piece = None, False, b"", None
         line.station.closed(now, is_lost=is_lost)
-        line.is_over = line.station.is_done
+        if line.station.is_done:
+            self._end(line)
+
+    def _end(self, line: _Line) -> None:
+        self._left -= not line.is_over
+        line.is_over = True
 
     def _hang_up(self) -> None:
         """Ends what still stands, with a goodbye where that goes at once."""

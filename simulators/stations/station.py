@@ -268,7 +268,7 @@ class SimulatedStation:
             self._tally.unconfirmed += 1
             return
         self._tally.acknowledged += 1
-        self._tally.wrongly_acknowledged += not self.is_expected
+        self._tally.wrongly_acknowledged += Behaviour.WRONG_PASSWORD in self.behaviours
         self._tally.latencies.add(now.s - (now.s if report.sent_s is None else report.sent_s))
         if Behaviour.RECONNECT in self.behaviours:
             self.wants_to_close = True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +15,11 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from agent.messages import LANGUAGES, Messages
+from agent.uplinks.dialogue import Acknowledged, Delivery, Dialogue, Moment, Step
+from agent.uplinks.sl651.dialogue import Sl651Dialogue
 from agent.uplinks.sl651.options import WireOptions as Sl651Options
+from agent.uplinks.sl651_wire.frame import Frame
+from agent.uplinks.szy206.dialogue import Szy206Dialogue
 from agent.uplinks.szy206.options import WireOptions as Szy206Options
 from simulators import cli
 from simulators.conformance import platform_cases, station_cases
@@ -207,6 +211,66 @@ def test_a_station_that_never_repeats_differs_since_the_standard_sets_no_time() 
     patient = link_of("sl651", timeout_s=60.0)
     found = station("sl651", patient, only=("connection", "report", "repeat"))
     assert verdicts(found, Verdict.DIFFERS) == {"repeat": "no-repeat"}
+
+
+class Renumbering(Sl651Dialogue):
+    """Gives every repeat a new serial number."""
+
+    def _report(self, delivery: Delivery, now: Moment) -> Frame:
+        self._number = getattr(self, "_number", 100) + 1
+        return super()._report(replace(delivery, serial=self._number), now)
+
+
+class Trusting(Sl651Dialogue):
+    """Takes every confirmation for its own."""
+
+    def _confirmed(self, frame: Frame, now: Moment) -> Step:
+        sent, self._sent = self._sent, None
+        return Step() if sent is None else Step(happenings=(Acknowledged(tag=sent.delivery.tag),))
+
+
+class Unchanging(Szy206Dialogue):
+    """Repeats with the same FCB."""
+
+    def _sent(self, flight: Any, now: Moment) -> bytes:
+        super()._sent(flight, now)
+        data: bytes = flight.frames[0].to_bytes()
+        return data
+
+
+class Made(Sl651Link):
+    """Stations with a dialogue of their own."""
+
+    def __init__(self, protocol: str, make: Callable[[Any], Dialogue]) -> None:
+        super().__init__(Sl651Options(station=STATION[protocol]))
+        self._make = make
+        self._of = link_of(protocol)
+
+    def dialogue(self, address: str, next_serial: Callable[[], int], *, is_forged: bool = False) -> Dialogue:
+        del address, next_serial, is_forged
+        return self._make(getattr(self._of, "options"))  # noqa: B009 - either kind of link
+
+    def numbered(self, first: str, place: int) -> str:
+        return self._of.numbered(first, place)
+
+
+def test_a_station_that_renumbers_its_repeats_is_found() -> None:
+    stations = Made("sl651", lambda options: Renumbering(options, next_serial=lambda: 1))
+    found = station("sl651", stations, only=("connection", "report", "repeat"))
+    assert verdicts(found, Verdict.FAILED) == {"repeat": "repeat-differs"}
+    assert found["repeat"].evidence
+
+
+def test_a_station_that_repeats_with_the_same_fcb_is_found() -> None:
+    found = station("szy206", Made("szy206", Unchanging), only=("connection", "report", "repeat"))
+    assert verdicts(found, Verdict.FAILED) == {"repeat": "fcb-not-lower"}
+
+
+def test_a_station_that_takes_the_acknowledgement_of_another_report_is_found() -> None:
+    stations = Made("sl651", lambda options: Trusting(options, next_serial=lambda: 1))
+    steps = ("connection", "report", "repeat", "other-acknowledgement")
+    found = station("sl651", stations, only=steps, report_s=3.0)
+    assert verdicts(found, Verdict.FAILED) == {"other-acknowledgement": "wrong-ack-taken"}
 
 
 def test_a_station_that_keeps_silent_is_not_judged() -> None:
