@@ -16,7 +16,7 @@ from typing import Any
 
 from simulators.platforms.centre.contract import Answered, Heard, Parcel, Posed, Report, Unanswered, Wrong
 
-_MOST_VIOLATIONS = 10_000  # different ones; further ones are only counted
+_MOST_VIOLATIONS = 100_000  # different ones; further ones are only counted
 _TABLES = """
 CREATE TABLE IF NOT EXISTS station (
     station TEXT PRIMARY KEY, first_ms INTEGER NOT NULL, last_ms INTEGER NOT NULL,
