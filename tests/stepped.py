@@ -86,6 +86,7 @@ class SteppedStation:
         self, directory: Path, uplinks: str, *, clock: SteppedClock, poll: str = "30m", patch: pytest.MonkeyPatch
     ) -> None:
         patch.setattr("agent.uplinks.reporting.session.LOOK_S", 0.005)
+        patch.setattr("agent.uplinks.reporting.session.DRAIN_S", 0.0)  # time stands still while it stops
         self.directory = directory
         self.poll = poll
         self.clock = clock

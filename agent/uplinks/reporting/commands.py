@@ -27,7 +27,7 @@ PARAMETER = "parameter"
 EVENTS = 32
 _MOST_VALUES = 5000  # of one history answer: 17 days at five minutes
 _ANSWER_S = 15.0  # a centre does not wait longer
-_MOST_LOOKS = 4  # an intake has several rounds of one moment: its reading, its closed hour
+_BESIDE = 64  # round numbers: an intake has several rounds of one moment, its reading and its closed hour
 _HOUR_MS = 3_600_000
 _FIVE_MINUTES_MS = 300_000
 _SENT, _RECEIVED, _ERRORS = 16, 17, 18  # event counters that both protocols number alike
@@ -35,8 +35,21 @@ _PARAMETERS_CHANGED, _PASSWORD_CHANGED = 2, 5
 _PASSWORD = re.compile(r"[0-9A-Fa-f]{4}")
 
 
+class Stored(Protocol):
+    """Where rounds are read by number."""
+
+    def rounds(self, first: int, last: int, *, limit: int) -> list[StoredRound]:
+        """At most `limit` rounds of first…last."""
+        ...
+
+
 class History(Protocol):
     """Where stored readings and declarations are found."""
+
+    @property
+    def rounds(self) -> Stored:
+        """The rounds."""
+        ...
 
     def at(self, meter: str, at_ms: int) -> StoredRound | None:
         """The newest round of a meter at or before a moment."""
@@ -169,18 +182,26 @@ class Commands:
 
     def _value(self, wanted: Wanted, at_ms: int) -> str | None:
         """The good value that held at a moment; a volume made from electricity only where this uplink sends such."""
+        found = self._history.at(wanted.meter, at_ms)
+        if found is None:
+            return None
         least_ms = at_ms if wanted.is_exact else at_ms - wanted.period_ms
-        before_ms = at_ms
-        for _ in range(_MOST_LOOKS):
-            found = self._history.at(wanted.meter, before_ms)
-            if found is None or found.at_ms is None or found.at_ms < least_ms:
-                return None
-            quantities = found.layout.quantities
-            text = found.texts[quantities.index(wanted.quantity)] if wanted.quantity in quantities else None
-            if text is not None and DOUBTFUL.issuperset((found.quality or {}).get(wanted.quantity, ())):
-                return None if origin_of(found) == "derived" and not self._options.sends_derived else text
-            before_ms = found.at_ms - 1
-        return None
+        beside = self._history.rounds.rounds(max(1, found.number - _BESIDE), found.number, limit=_BESIDE + 1)
+        best: tuple[int, int, str] | None = None
+        for each in beside:
+            if each.layout.meter != wanted.meter or each.at_ms is None or not least_ms <= each.at_ms <= at_ms:
+                continue
+            text = self._good(each, wanted.quantity)
+            if text is not None and (best is None or (each.at_ms, each.number) > best[:2]):
+                best = (each.at_ms, each.number, text)
+        return None if best is None else best[2]
+
+    def _good(self, found: StoredRound, quantity: str) -> str | None:
+        quantities = found.layout.quantities
+        text = found.texts[quantities.index(quantity)] if quantity in quantities else None
+        if text is None or not DOUBTFUL.issuperset((found.quality or {}).get(quantity, ())):
+            return None
+        return None if origin_of(found) == "derived" and not self._options.sends_derived else text
 
     def _last_manual(self, _: Mapping[str, Any]) -> dict[str, Any] | None:
         rows = [row for row in self._history.ledger("reading") if row.subject in self._meters]

@@ -47,7 +47,7 @@ def defaults(options: CentreOptions) -> dict[str, str]:
     """What is read of parameters that the centre has not set: the interval of flow reports."""
     minutes = options.every_ms // _MINUTE_MS
     return {
-        f"{Afn.SET_INTERVALS:02X}": json.dumps({"kind_bits": [int(_FLOW_BIT)], "intervals_min": {_FLOW_BIT: minutes}})
+        f"{Afn.SET_INTERVALS:02X}": json.dumps({"kinds_bits": [int(_FLOW_BIT)], "intervals_min": {_FLOW_BIT: minutes}})
     }
 
 
