@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from agent.closings_check import altered_closings
 from agent.model import Ranges
 from agent.signing import fingerprint, is_signed_by, signed_text
 from agent.store import cursors
@@ -35,8 +36,9 @@ class Break(NamedTuple):
     """Where a file is not what was sealed.
 
     `code` says what it is: CHANGED, MISSING or ADDED rows, a SEAL or PROOF itself, KEPT (a round that never goes is
-    gone), a head whose HEAD_HASH, HEAD_SIGNATURE, HEAD_KEY or HEAD_SEAL does not fit, UNREADABLE. `table` and `key` say
-    which row; of a round `round_id`, `at_ms` (UTC ms) and `meter`, as far as they are known; hashes in hex.
+    gone), a CLOSING that is not what the sealed reading of its hour told (`key`: that round), a head whose HEAD_HASH,
+    HEAD_SIGNATURE, HEAD_KEY or HEAD_SEAL does not fit, UNREADABLE. `table` and `key` say which row; of a round
+    `round_id`, `at_ms` (UTC ms) and `meter`, as far as they are known; hashes in hex.
     """
 
     code: str
@@ -260,6 +262,9 @@ class _Verifying:
                 verdict.deleted.append(Stretch(low, high, self._at_ms(low - 1), self._at_ms(high + 1)))
         verdict.absent = cursors.count(((1, self._exported[0] - 1), (self._exported[1] + 1, None)), last.last)
         self._look_at_kept()
+        for each in altered_closings(self._connection, self._dates().spell):
+            found = self._round("CLOSING", each.number, 0)
+            self._broken(found._replace(table="closing", expected=each.told, found=each.found, at_ms=each.at_ms))
 
     def _look_at_kept(self) -> None:
         known = cursors.union(self._lost, ((1, self._exported[0] - 1), (self._exported[1] + 1, None)))
@@ -350,10 +355,13 @@ class _Verifying:
         row = self._connection.execute(query, (number,)).fetchone()
         if row is None:
             return None
+        offset_ms, _ = self._dates().spell(row[0])
+        return None if offset_ms is None else int(row[1]) + offset_ms
+
+    def _dates(self) -> Dates:
         boots = self._connection.execute("SELECT first, boot_id FROM boot ORDER BY id")
         eras = self._connection.execute("SELECT first, boot_id, offset_ms, source FROM era ORDER BY id")
-        offset_ms, _ = Dates(map(Boot._make, boots), map(Era._make, eras)).spell(row[0])
-        return None if offset_ms is None else int(row[1]) + offset_ms
+        return Dates(map(Boot._make, boots), map(Era._make, eras))
 
 
 def _public_of(key: str | None) -> bytes | None:

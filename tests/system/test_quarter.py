@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from datetime import date
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
@@ -59,3 +61,23 @@ def test_an_interval_names_its_coefficient_and_its_registers(books: Books, capsy
     assert [each["name"] for each in interval["coefficients"]] == ["W7@4"]
     assert interval["coefficients"][0]["who"] == "Li Wei"
     assert len(interval["rests_on"]) == 2
+
+
+def test_a_closing_that_its_sealed_reading_does_not_tell_is_found(books: Books, tmp_path: Path, capsys) -> None:
+    copy = books.copied(tmp_path)
+    assert main(["verify", str(copy.path), "--json"]) == 0
+    capsys.readouterr()
+    with sqlite3.connect(copy.path) as connection:
+        query = "SELECT at_ms, body FROM closing WHERE intake = 'well-3' ORDER BY at_ms LIMIT 1 OFFSET 30"
+        at_ms, text = connection.execute(query).fetchone()
+        body = json.loads(text)
+        honest, body["settled"]["volume"] = body["settled"]["volume"], "1"
+        connection.execute(
+            "INSERT INTO closing SELECT intake, at_ms, revision + 1, number, ?, state FROM closing"
+            " WHERE intake = 'well-3' AND at_ms = ?", (json.dumps(body), at_ms),
+        )  # fmt: skip
+    connection.close()
+    assert main(["verify", str(copy.path), "--json"]) == 1
+    (found,) = json.loads(capsys.readouterr().out)["breaks"]
+    assert (found["code"], found["meter"], found["at_ms"]) == ("CLOSING", "well-3", at_ms)
+    assert (Decimal(found["expected"]), found["found"]) == (Decimal(honest), "1")

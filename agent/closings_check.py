@@ -1,0 +1,85 @@
+"""Whether the closings of a file are those that its sealed readings tell.
+
+Strategy: closings themselves are not sealed, but each was told as a reading of its intake, which is a round and sealed.
+A report is made from the newest closing of an hour, so that one must be what the newest such round says. Rounds are
+walked once, by number; only hours that were settled anew are remembered until their newest round comes by.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterator
+from decimal import Decimal, DecimalException
+from typing import Any, NamedTuple
+
+from agent.model import INTAKE
+from agent.store.packing import unpack
+
+_TOTAL, _HOUR = "volume_withdrawn", "volume_hour"
+_CLOSING = "SELECT body FROM closing WHERE intake = ? AND at_ms = ? ORDER BY revision DESC LIMIT 1"
+
+
+class Altered(NamedTuple):
+    """A closing that is not what was told of its hour: `number` of the round that tells it, and both volumes in m³."""
+
+    number: int
+    intake: str
+    at_ms: int
+    told: str
+    found: str
+
+
+def altered_closings(connection: sqlite3.Connection, spell: Callable[[int], tuple[int | None, Any]]) -> list[Altered]:
+    """All of them, by intake and hour. `spell` gives the offset (ms) of a round's boot and where that ends."""
+    pending: dict[tuple[str, int], Altered] = {}
+    for number, intake, at_ms, volume in _told(connection, spell):
+        try:
+            row = connection.execute(_CLOSING, (intake, at_ms)).fetchone()
+        except ValueError:  # a name that is no text; its layout is broken, and says so
+            continue
+        if row is None:
+            continue
+        found = _volume_of(row[0])
+        if _same(found, volume):
+            pending.pop((intake, at_ms), None)
+        else:
+            pending[intake, at_ms] = Altered(number, intake, at_ms, volume, found)
+    return [pending[key] for key in sorted(pending)]
+
+
+def _told(
+    connection: sqlite3.Connection, spell: Callable[[int], tuple[int | None, Any]]
+) -> Iterator[tuple[int, str, int, str]]:
+    """Round, intake, hour (UTC ms) and total of each reading that tells a closing, by number."""
+    query = "SELECT id, meter, quantities FROM layout WHERE protocol = ?"
+    places: dict[int, tuple[str, int]] = {}
+    for number, meter, names in connection.execute(query, (INTAKE,)):
+        quantities = str(names).split(",")
+        if _TOTAL in quantities and _HOUR in quantities:
+            places[number] = (meter, quantities.index(_TOTAL))
+    until, offset_ms = 0, None
+    marks = ", ".join("?" * len(places))
+    query = f"SELECT number, layout, boot_ms, body FROM round WHERE layout IN ({marks}) ORDER BY number"  # noqa: S608  # marks only
+    for number, layout, boot_ms, body in connection.execute(query, tuple(places)):
+        if number >= until:
+            offset_ms, end = spell(number)
+            until = (1 << 62) if end is None else end
+        meter, place = places[layout]
+        texts = unpack(body)
+        if offset_ms is not None and place < len(texts) and (total := texts[place]) is not None:
+            yield number, meter, boot_ms + offset_ms, total
+
+
+def _volume_of(body: str) -> str:
+    try:
+        return str(json.loads(body)["settled"]["volume"])
+    except (ValueError, LookupError, TypeError):
+        return ""
+
+
+def _same(found: str, told: str) -> bool:
+    try:
+        return Decimal(found) == Decimal(told)
+    except DecimalException:
+        return False
