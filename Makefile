@@ -49,7 +49,7 @@ bench: $(VENV)/.developer ## measures this machine: a table and JSON, never a pa
 
 bulk: $(VENV)/.developer ## the system tests at full length (kills, outages, memory over 100 000 rounds), all seasons
 	@.ci/packages mosquitto=mosquitto mosquitto_sub=mosquitto-clients strace=strace openssl=openssl ip=iproute2
-	QUSHUI_BULK=1 $(BIN)/python -m pytest tests/system tests/drivers tests/agent/uplinks tests/simulators/test_seasons.py
+	QUSHUI_BULK=1 $(BIN)/python -m pytest tests/system tests/drivers tests/agent/uplinks tests/simulators/test_seasons.py tests/simulators/test_many_stations.py
 
 docs: $(VENV)/.developer ## writes what is made from the code: JSON Schemas, reference and fault pages
 	$(BIN)/python -m agent.documents

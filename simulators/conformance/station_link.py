@@ -211,6 +211,17 @@ class StationLink:
         events = (each.event for each in self.seen[since:])
         return [each for each in events if isinstance(each, Came) and each.function == function]
 
+    def frames_of(self, events: Sequence[Event]) -> list[Heard]:
+        """The frames behind these events, as evidence: of each the one that came last before it."""
+        found: list[Heard] = []
+        frame = b""
+        for each in self.seen:
+            if isinstance(each.event, Came):
+                frame = each.event.data
+            elif frame and any(each.event is event for event in events):
+                found.append(Heard(b"", each.at_s, each.at_s, ((each.at_s, frame),)))
+        return found
+
     def ready(self) -> None:
         """Waits until the station is there and has said something. Raises WireError."""
         self.listen()

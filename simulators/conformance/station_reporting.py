@@ -113,10 +113,11 @@ def _judged(link: StationLink, chosen: Callable[[str], bool], good: str) -> Find
     bad: Wrong | None = next((each for each in wrongs if each.is_failed), None)
     worst = bad or next(iter(wrongs), None)
     if worst is None:
-        return passed(good, link.trace, count=len(link.reports()))
+        first = link.frames_of([report for _, report in link.reports()[:1]])
+        return passed(good, first, count=len(link.reports()))
     made = failed if worst.is_failed else differs
     arguments = {"code": worst.code, "count": len(wrongs), "details": dict(worst.arguments)}
-    return made("violated", link.trace, clause=clause_of(link, worst.clause), **arguments)
+    return made("violated", link.frames_of([worst]), clause=clause_of(link, worst.clause), **arguments)
 
 
 def frames(link: StationLink) -> Finding:
@@ -142,15 +143,15 @@ def times(link: StationLink) -> Finding:
         return finding
     _, report = link.reports()[0]
     if not report.observed:
-        return differs("no-observation", link.trace)
+        return differs("no-observation", link.frames_of([report]))
     try:
         observed = datetime.fromisoformat(report.observed).replace(tzinfo=CHINA)
     except ValueError:
-        return passed("times-right", link.trace, count=len(link.reports()))
+        return finding
     off_s = (datetime.now(CHINA) - observed).total_seconds()
     if off_s < -_CLOCK_OFF_S:
-        return failed("observed-ahead", link.trace, seconds=round(-off_s))
-    return passed("times-right", link.trace, count=len(link.reports()))
+        return failed("observed-ahead", link.frames_of([report]), seconds=round(-off_s))
+    return finding
 
 
 def status_word(link: StationLink) -> Finding:
@@ -159,7 +160,7 @@ def status_word(link: StationLink) -> Finding:
     if finding.verdict is not Verdict.PASSED:
         return finding
     has_word = any(_has_status(report) for _, report in link.reports())
-    return finding if has_word else differs("no-status", link.trace)
+    return finding if has_word else differs("no-status", finding.evidence)
 
 
 def _has_status(report: Report) -> bool:
