@@ -27,6 +27,7 @@ _ROUND = re.compile(r"(?P<id>[0-9a-f]{8}-[0-9]{1,18})(?:/(?P<quantity>[a-z_]+))?
 _AT = re.compile(r"(?P<name>[a-z0-9-]{1,32})@(?P<time>.+)")
 _OVER = re.compile(r"(?P<name>[a-z0-9-]{1,32}):(?P<period>[0-9Q-]+)")
 _DECLARED = ("replacement", "decision", "reading", "acknowledgement")
+_EPOCH = "SELECT epoch FROM epoch WHERE first <= ? ORDER BY first DESC LIMIT 1"
 _DIGEST_BYTES = 32
 _DEEP = 9  # more levels than there are
 _KINDS = (SpanKind.QUARTER, SpanKind.MONTH, SpanKind.DAY)
@@ -99,7 +100,8 @@ class Explaining:
         """A round that is no longer stored: what the chain still knows of it."""
         number = number_of(round_id)
         seal = None if number is None else self._seal(number)
-        if seal is None or number is None:
+        epochs = self._book.rounds.query(_EPOCH, (number or 0,))
+        if seal is None or number is None or not epochs or not round_id.startswith(f"{epochs[0][0]}-"):
             raise NotExplainedError("no_round", value=round_id)
         rows = self._book.rounds.query("SELECT digests FROM proof WHERE seal = ?", (seal["id"],))
         first = int(seal["first"])

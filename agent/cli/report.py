@@ -185,6 +185,9 @@ def _export(arguments: argparse.Namespace, site: Site, _: BookReader, out: Messa
     except ValueError as error:
         print(out.text("report.no_time", value=error.args[0]), file=sys.stderr)
         return 2
+    if since_ms is not None and until_ms is not None and until_ms <= since_ms:
+        print(out.text("report.no_span", since=arguments.since, until=arguments.until), file=sys.stderr)
+        return 2
     directory = arguments.out or Path()
     path = directory / "qushui-export.zip"
     try:

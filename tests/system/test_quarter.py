@@ -81,3 +81,15 @@ def test_a_closing_that_its_sealed_reading_does_not_tell_is_found(books: Books, 
     (found,) = json.loads(capsys.readouterr().out)["breaks"]
     assert (found["code"], found["meter"], found["at_ms"]) == ("CLOSING", "well-3", at_ms)
     assert (Decimal(found["expected"]), found["found"]) == (Decimal(honest), "1")
+
+
+def test_an_id_of_another_file_is_no_reading_of_this_one(books: Books, capsys) -> None:
+    assert main(["explain", "00000000-1", "-c", str(books.config), "--lang", "en"]) == 1
+    assert "00000000-1" in capsys.readouterr().err
+
+
+def test_an_export_whose_end_is_not_after_its_beginning_is_refused(books: Books, tmp_path: Path, capsys) -> None:
+    words = ["--since", "2026-07-02", "--until", "2026-07-01", "--out", str(tmp_path / "x"), "--lang", "en"]
+    assert main(["report", "export", "-c", str(books.config), *words]) == 2
+    assert "2026-07-02" in capsys.readouterr().err
+    assert not (tmp_path / "x").exists()
