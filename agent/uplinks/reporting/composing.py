@@ -145,6 +145,8 @@ class Composing:
         if Kind.MANUAL in self._options.kinds and found.layout.protocol == MANUAL:
             reports += self._manual(found, found.at_ms)
             return reports  # entered for another time than now
+        if found.at_ms > self._now_ms() + self._every_ms:
+            return reports  # from before the clock was set back
         while (slot_ms := self._following()) <= found.at_ms:
             if not (self._composer.is_past(slot_ms) or slot_ms + self._wait_ms <= found.at_ms):
                 break
