@@ -16,6 +16,7 @@ import json
 import sqlite3
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from hashlib import sha256
@@ -68,6 +69,15 @@ class NotAPackageError(Exception):
         super().__init__(f"{member}: {detail}")
         self.member = member
         self.detail = detail
+
+
+class AlteredError(NotAPackageError):
+    """A member of the package is not as it was written, so that it cannot even be read."""
+
+    def __init__(self, member: str, detail: str, *, expected: str = "", found: str = "") -> None:
+        super().__init__(member, detail)
+        self.expected = expected
+        self.found = found
 
 
 class Summary(NamedTuple):
@@ -243,11 +253,15 @@ def _unpack(archive: zipfile.ZipFile, database: Path) -> Unpacked:
         wrong = []
         for table in TABLES:
             name = f"{table}.jsonl"
+            expected = manifest["members"].get(name, {}).get("sha256", "")
             try:
                 found = _fill(target, table, archive, name)
+            except (zipfile.BadZipFile, zlib.error) as error:  # the packing tells it itself
+                raise AlteredError(name, str(error), expected=expected) from error
             except (KeyError, ValueError, TypeError, AttributeError, OverflowError, sqlite3.Error, EOFError) as error:
-                raise NotAPackageError(name, str(error)) from error
-            expected = manifest["members"].get(name, {}).get("sha256", "")
+                if name not in archive.namelist():
+                    raise NotAPackageError(name, str(error)) from error
+                raise AlteredError(name, str(error), expected=expected, found=_sum(archive, name)) from error
             if found != expected:
                 wrong.append(Wrong(name, str(expected), found))
         target.execute("INSERT INTO meta VALUES ('deleted', ?)", (cursors.dumps(manifest["deleted"]),))
@@ -260,12 +274,22 @@ def _read_manifest(archive: zipfile.ZipFile) -> dict[str, Any]:
         with archive.open(MANIFEST) as member:
             manifest = json.loads(member.read(_MOST_BYTES))
         shape = (manifest["form"], manifest["first"], manifest["last"], manifest["deleted"], manifest["members"])
-    except (KeyError, ValueError, TypeError) as error:
-        raise NotAPackageError(MANIFEST, str(error)) from error
+    except (zipfile.BadZipFile, zlib.error, KeyError, ValueError, TypeError) as error:
+        if MANIFEST not in archive.namelist():
+            raise NotAPackageError(MANIFEST, str(error)) from error
+        raise AlteredError(MANIFEST, str(error)) from error
     match shape:
         case (1, int(), int(), list(), dict()):
             return dict(manifest)
     raise NotAPackageError(MANIFEST, f"form {manifest['form']}")
+
+
+def _sum(archive: zipfile.ZipFile, name: str) -> str:
+    summed = sha256()
+    with archive.open(name) as member:
+        for line in _lines(member):
+            summed.update(line)
+    return summed.hexdigest()
 
 
 def _fill(target: sqlite3.Connection, table: str, archive: zipfile.ZipFile, name: str) -> str:

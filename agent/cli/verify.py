@@ -14,7 +14,7 @@ from typing import Any
 
 from agent import page
 from agent.client import DEFAULT_CONFIG, Site, site_of
-from agent.export import NotAPackageError, Unpacked, manifest_state, unpacked
+from agent.export import AlteredError, NotAPackageError, Unpacked, manifest_state, unpacked
 from agent.messages import Messages
 from agent.verification import Break, NoChainError, Stretch, Verdict, opened, verify
 
@@ -54,6 +54,8 @@ def run(arguments: argparse.Namespace, out: Messages) -> int:
                 verdict = verify(connection, key=key, head=head, exported=exported, progress=progress)
             if package is not None:
                 _judge_package(verdict, package, key)
+    except AlteredError as altered:
+        verdict = Verdict(breaks=[Break("MEMBER", altered.member, 0, 0, altered.expected, altered.found)])
     except _WrongInputError as wrong:
         print("\n".join(page.wrapped(out.text(wrong.key, **wrong.arguments), out.width)), file=sys.stderr)
         return 2
@@ -82,6 +84,8 @@ def _source(path: Path) -> Iterator[tuple[sqlite3.Connection, Unpacked | None]]:
         else:
             with opened(path) as connection:
                 yield connection, None
+    except AlteredError:
+        raise
     except NotAPackageError as error:
         raise _WrongInputError("verify.wrong.package", file=path, member=error.member, detail=error.detail) from error
     except sqlite3.DatabaseError as error:
