@@ -10,8 +10,8 @@ TESTS ?=
 
 # The tests in three turns: those that compute, on both cores; those that mostly wait, four at a time; and those that
 # keep the pace of a bus, which have the machine for themselves.
-PACED := $(wildcard tests/system/test_line_*.py) tests/system/test_scan.py tests/agent/line
-WAITING := tests/system tests/simulators tests/cli tests/agent/scan tests/agent/test_control.py tests/test_proxy.py \
+PACED := $(wildcard tests/system/test_line_*.py) tests/system/test_scan.py tests/agent/line/test_line.py
+WAITING := tests/system tests/simulators tests/cli tests/agent/scan tests/agent/line tests/agent/test_control.py tests/test_proxy.py \
 	$(wildcard tests/agent/test_forward*.py) tests/agent/test_supervise.py
 
 # The first of these that is Python 3.11 or later; `make PYTHON=/path/to/python3.12 …` chooses another.
