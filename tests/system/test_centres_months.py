@@ -50,10 +50,9 @@ def test_a_centre_that_is_dead_for_a_month_costs_the_others_nothing_and_gets_eve
                 if step == 48:
                     after_a_day = resident_mb()
             assert resident_mb() - after_a_day < 12
-            owed = len(station.store.outbox.waiting("ministry"))
-            assert owed == SLOTS
+            station.until(lambda: len(station.store.outbox.waiting("ministry")) == SLOTS, "all wait for the dead one")
             assert province.wait(lambda: province.report()["acknowledged"] == SLOTS, 5), province.report()
-            _back(station, port, owed)
+            _back(station, port, SLOTS)
 
 
 def _back(station: SteppedStation, port: int, owed: int) -> None:
