@@ -12,7 +12,7 @@ from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import pytest
 
@@ -90,7 +90,7 @@ class SteppedStation:
         self.directory = directory
         self.poll = poll
         self.clock = clock
-        self.log: Any = QuietLog()
+        self.log = cast("Any", QuietLog())
         self.config = self.loaded(uplinks)
         path = Path(self.config.store.path)
         self.store = Store(path, clock=self.clock, log=self.log, keep_s=1e8, max_bytes=1 << 32, free_bytes=0)
