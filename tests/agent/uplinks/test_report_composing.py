@@ -45,6 +45,8 @@ def test_a_clock_that_is_set_back_costs_no_report_of_the_time_behind_it(
             assert observed(centre)
             clock.offset_ms -= round((clock.now() - START).total_seconds() * 1000)  # 2031 was wrong
             station.store.date_boot(clock.offset_ms, "host", step=True)
+            composing = station.outgoing._workers["far"]._composing  # type: ignore[union-attr]
+            station.until(lambda: composing._slot_ms < station.now_ms, "the step is seen before the next slot")
             before = len(observed(centre))
             hours(station, 3)
             assert observed(centre)[before:] == [f"2026-11-20T{hour:02}:00" for hour in (8, 9, 10)]
