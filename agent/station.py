@@ -40,6 +40,7 @@ _STORE_STOP_S = 4.0
 _UPLOADS_STOP_S = 1.0
 _STAGGER_MS = 1  # lines that start a slot together would wait for one another
 _MOST_STAGGER_MS = 50
+_QUIET_S = 3.0  # after a start the first readings have the processor for themselves; a head can wait
 _RECENT_ROUNDS = 2000  # looked through for the newest round of each meter
 
 
@@ -64,6 +65,7 @@ class RunningStation:
         self._supervisor = Supervisor(clock=clock, faults=self.faults, log=log)
         self._judge = Judge(faults=self.faults, baseline=self._store.last_values)
         self._heads = self._make_heads(config)
+        self._quiet_until_s = clock.monotonic() + _QUIET_S
         self._comparing = Comparing(self._store, self._judge, log=log)
         self._declarations = Declarations(
             self._store, clock=clock, period_ms=lambda meter: period_of(self.config, meter)
@@ -174,7 +176,8 @@ class RunningStation:
             if self._clock.synced:
                 self._log.info("clock.stepped", offset_ms=self._clock.offset_ms, source=self._clock.source)
             self._date(step=True)
-        self._heads.watch()
+        if self._clock.monotonic() >= self._quiet_until_s:
+            self._heads.watch()
         return self._supervisor.watch()
 
     def _date(self, *, step: bool = False) -> None:

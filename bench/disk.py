@@ -11,7 +11,7 @@ from bench.figures import Bench, Figure
 
 SCRIPT = Path(__file__).with_name("store_bytes.py")
 LIFE = "20 meters x 7 values each 60 s, purge after a day"
-YEAR = "a year of the last, MB"
+YEAR = "a year of it without intakes, MB"
 
 
 def whole_life(bench: Bench) -> list[Figure]:
