@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from agent.archive.reading import Shelf
+from agent.archive.shelf import Shelf
 from agent.config_form import ConfigForm, DialInForm, LineForm, ManualForm, MeterForm, StationForm
 from agent.config_intakes import KnownMeters, intakes_of
 from agent.decode import bundles

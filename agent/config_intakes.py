@@ -15,7 +15,7 @@ from typing import NamedTuple, TypeVar, get_args
 
 from pydantic import BaseModel
 
-from agent.archive.reading import Shelf
+from agent.archive.shelf import Shelf
 from agent.form.judge import accepted
 from agent.form.nodes import Document, Node, Steps, is_name, shown
 from agent.intakes.form import ConvertedForm, IntakeForm, PermitForm, RangeForm, StatusForm, Total

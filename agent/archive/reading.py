@@ -5,10 +5,9 @@ A number that both hold must be the same in both: a multiplier that differs is w
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
-from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel
@@ -16,9 +15,10 @@ from pydantic import BaseModel
 from agent.archive.checking import certificate_of
 from agent.archive.form import ArchivedElectricityForm, ArchiveForm
 from agent.archive.record import Archive
+from agent.archive.shelf import Shelf
 from agent.form.judge import accepted, judged, keys_of, section_of
 from agent.form.nodes import Document, Steps, read_file, read_text, shown
-from agent.form.problems import FormErrors, Problem
+from agent.form.problems import FormErrors
 from agent.intakes.form import CertificateForm, ConvertedForm, IntakeForm, MeteredForm, PipeForm, RangeForm
 from agent.intakes.kinds import ratio_of
 
@@ -35,41 +35,33 @@ class Pair(NamedTuple):
     configured: object
 
 
-class Shelf:
-    """The archives of one configuration file, from beside it or from texts by intake; what is wrong in them."""
+def take(shelf: Shelf, intake: str, file: str, form: IntakeForm | None) -> IntakeForm | None:
+    """The intake's form with what its archive adds; problems in the archive, and with it, are noted on the shelf.
 
-    def __init__(self, directory: Path, texts: Mapping[str, str] | None = None) -> None:
-        self._directory = directory
-        self._texts = texts
-        self.problems: list[Problem] = []
-        self.archives: dict[str, Archive] = {}
+    `form` is None where the intake's own section does not stand; the archive is judged all the same.
+    """
+    try:
+        document = _document(shelf, intake, file)
+    except FormErrors as errors:
+        shelf.problems += errors.problems
+        return None
+    archive = judged(document, (), ArchiveForm)
+    standing = _standing(document) if archive is None else archive
+    _check_multiplier(document, standing.electricity)
+    if form is not None:
+        _compare(document, intake, pairs(standing, form))
+    shelf.problems += document.problems
+    if archive is None or document.problems:
+        return None
+    shelf.archives[intake] = Archive(file=file, text=document.text, data=plain(archive))
+    return None if form is None else completed(form, archive)
 
-    def take(self, intake: str, file: str, form: IntakeForm | None) -> IntakeForm | None:
-        """The intake's form with what its archive adds; problems in the archive, and with it, are noted.
 
-        `form` is None where the intake's own section does not stand; the archive is judged all the same.
-        """
-        try:
-            document = self._document(intake, file)
-        except FormErrors as errors:
-            self.problems += errors.problems
-            return None
-        archive = judged(document, (), ArchiveForm)
-        standing = _standing(document) if archive is None else archive
-        _check_multiplier(document, standing.electricity)
-        if form is not None:
-            _compare(document, intake, pairs(standing, form))
-        self.problems += document.problems
-        if archive is None or document.problems:
-            return None
-        self.archives[intake] = Archive(file=file, text=document.text, data=plain(archive))
-        return None if form is None else completed(form, archive)
-
-    def _document(self, intake: str, file: str) -> Document:
-        place = self._directory / file
-        if self._texts is None:
-            return read_file(place, str(place))
-        return read_text(self._texts.get(intake, ""), str(place))
+def _document(shelf: Shelf, intake: str, file: str) -> Document:
+    place = shelf.directory / file
+    if shelf.texts is None:
+        return read_file(place, str(place))
+    return read_text(shelf.texts.get(intake, ""), str(place))
 
 
 def _standing(document: Document) -> ArchiveForm:

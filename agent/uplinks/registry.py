@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from types import MappingProxyType
@@ -72,11 +72,30 @@ CENTRES: Mapping[str, CentreKind] = MappingProxyType(
 )
 
 
-def settings_models() -> dict[str, type[UplinkSection]]:
+class _Models(Mapping[str, "type[UplinkSection]"]):
+    """The models by type; each is loaded when it is asked for, since a station has few of them."""
+
+    def __init__(self, places: Mapping[str, str]) -> None:
+        self._places = dict(places)
+
+    def __getitem__(self, name: str) -> type[UplinkSection]:
+        model: type[UplinkSection] = _named(self._places[name])
+        return model
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._places
+
+
+def settings_models() -> Mapping[str, type[UplinkSection]]:
     """What `config.load` judges an uplink's section by, according to its `type`."""
-    places = {name: kind.settings for name, kind in UPLINKS.items()}
-    places |= {name: kind.settings for name, kind in CENTRES.items()}
-    return {name: _named(place) for name, place in places.items()}
+    streams = {name: kind.settings for name, kind in UPLINKS.items()}
+    return _Models(streams | {name: kind.settings for name, kind in CENTRES.items()})
 
 
 def _named(place: str) -> Any:
