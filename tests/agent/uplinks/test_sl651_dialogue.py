@@ -23,7 +23,7 @@ from agent.uplinks.dialogue import (
 )
 from agent.uplinks.sl651.dialogue import Sl651Dialogue
 from agent.uplinks.sl651.options import ElementForm, WireOptions
-from agent.uplinks.sl651_wire.codes import Control, Function
+from agent.uplinks.sl651_wire.codes import Control, Encoding, Function
 from agent.uplinks.sl651_wire.link import Link
 from agent.uplinks.sl651_wire.packets import confirmation, refusal
 from agent.uplinks.sl651_wire.parts import Part, Period, Wanted
@@ -313,3 +313,32 @@ def test_a_confirmation_that_never_comes_for_a_repeat_ends_the_connection():
     station.receive(minimal, moment(21))
     (over,) = station.tick(moment(41)).happenings
     assert isinstance(over, Over)
+
+
+def test_the_ascii_encoding_goes_through_the_whole_dialogue():
+    """Report, its confirmation and a query, each as SL 651-2014 6.4 writes them in characters."""
+    station = dialogue(encoding=Encoding.ASCII)
+    (sent,) = station.send(delivery(), moment(0)).data
+    assert sent[:1] == b"\x01"
+    assert sent[1:-1].isascii()
+    _, frame = first_frame(sent)
+    assert (frame.encoding, frame.function, frame.station) == (Encoding.ASCII, 0x32, "3301060001")
+    for word in (b"Q1 0.125", b"SBL1 449.50", b"WP1 250.30", b"Z1 -0.345", b"VT 12.65"):
+        assert word in frame.payload
+    found = station.receive(confirmation(frame, sent="250102080006").encode(), moment(1))
+    assert found.happenings == (Acknowledged(tag=1),)
+    link = Link(centre=1, station="3301060001", password="1234", encoding=Encoding.ASCII)
+    query = link.command(Function.QUERY_REALTIME, sent="250102081000").encode()
+    (asked,) = station.receive(query, moment(2)).happenings
+    assert asked == Asked(token=1, name="current_values", arguments={"wanted": None})
+    (answer,) = station.answer(1, {"content": CONTENT}, moment(3)).data
+    assert b"Q1 0.125" in first_frame(answer)[1].payload
+
+
+def test_a_uniform_report_is_one_element_from_its_first_samples_time_on():
+    """SL 651-2014 6.6.4.3 (fact sheet, section 10): TT of the first sample, step, identifier once, equal samples."""
+    samples = tuple(sample(1, "flow_rate", text, SLOT + at_min * 60_000) for at_min, text in ((5, "36"), (10, None)))
+    content = Content(kind=Kind.UNIFORM, slot_ms=SLOT + 600_000, samples=samples, step_ms=300_000)
+    (sent,) = hexes(dialogue().send(delivery(content=content), moment(0)))
+    assert sent[20:22] == "31"
+    assert "F0F02501020805" + "0418000005" + "282B" + "0000000010" + "FFFFFFFFFF" in sent
