@@ -91,8 +91,10 @@ class Crowd:
                 heapq.heappush(self._heap, (wake_s, at))
 
     def _serve_due(self, now: Moment) -> None:
+        due = []
         while self._heap and self._heap[0][0] <= now.s:
-            wake_s, at = heapq.heappop(self._heap)
+            due.append(heapq.heappop(self._heap))
+        for wake_s, at in due:  # one that is due again at once waits for its turn: the others get theirs
             line = self._lines[at]
             if wake_s == line.wake_s and not line.is_over:
                 line.wake_s = math.inf

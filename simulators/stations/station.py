@@ -108,7 +108,7 @@ class SimulatedStation:
     @property
     def wake_s(self) -> float:
         """When `tick` is wanted, while connected."""
-        if self._dialogue is None:
+        if self._dialogue is None or self.wants_to_close:  # what is left to say then goes at the pieces' own pace
             return math.inf
         due_s = self._due_s() if self._dialogue.is_ready else math.inf
         return min(self._dialogue.deadline_s, due_s)
