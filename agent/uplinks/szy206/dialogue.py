@@ -32,7 +32,7 @@ from agent.uplinks.dialogue import (
 from agent.uplinks.szy206.commands import Order, ask_of, replies_of
 from agent.uplinks.szy206.encode import UnfitError, frames_of
 from agent.uplinks.szy206.options import WireOptions
-from agent.uplinks.szy206_wire.content import compose, decode
+from agent.uplinks.szy206_wire.content import compose
 from agent.uplinks.szy206_wire.exchange import is_confirm_of
 from agent.uplinks.szy206_wire.frame import FIRST_FCB, Frame
 from agent.uplinks.szy206_wire.names import CONFIRMED, Afn
@@ -68,7 +68,6 @@ class Szy206Dialogue:
         self._receiver = Receiver(images=False)
         self._flight: _Flight | None = None
         self._login_until_s = -math.inf  # nothing is sent before, unless the centre answered
-        self._is_linking = False  # our link test waits for its answer
         self._quiet_s = 0.0
         self._heard_s = 0.0
         self._orders: dict[int, Order] = {}
@@ -180,25 +179,14 @@ class Szy206Dialogue:
         if frame.afn in CONFIRMED and frame.address == self._options.address:
             return self._confirmed(frame, now)
         if frame.afn == Afn.LINK and frame.address == self._options.address:
-            return self._linked(frame, now)
+            self._login_until_s = -math.inf
+            return Step()
         order = ask_of(frame, self._options, now_ms=now.at_ms, allows_sets=self._allows_sets)
         if not isinstance(order, Order):
             return Step(happenings=(order,))
         self._token += 1
         self._orders = {self._token: order}
         return Step(happenings=(Asked(token=self._token, name=order.name, arguments=order.arguments),))
-
-    def _linked(self, frame: Frame, now: Moment) -> Step:
-        """The answer to our link test; one that answers nothing is the centre's own, and gets the same code back (§5).
-
-        Each of ours waits for one answer, so that two sides that echo never echo each other for ever.
-        """
-        self._login_until_s = -math.inf
-        if self._is_linking:
-            self._is_linking = False
-            return Step()
-        word = decode(frame, self._options.dialect).get("link")
-        return Step() if word is None else Step((self._link(str(word), now),))
 
     def _confirmed(self, frame: Frame, now: Moment) -> Step:
         """One confirm for each send; the first delivers the frame, the last lets the next one go."""
@@ -220,7 +208,6 @@ class Szy206Dialogue:
 
     def _link(self, word: str, now: Moment) -> bytes:
         self._quiet_s = now.s
-        self._is_linking = True
         body = compose({"link": word}, is_up=True, afn=Afn.LINK)
         return Frame(is_up=True, func=0, address=self._options.address, afn=Afn.LINK, body=body).to_bytes()
 

@@ -301,14 +301,3 @@ def test_an_idle_link_is_kept_alive():
     station.opened(moment(0))
     (sent,) = station.tick(moment(60)).data
     assert decode(parse(sent)) == {"link": "F2 keep-alive"}
-
-
-def test_a_link_test_of_the_centre_gets_the_same_code_back_and_an_answer_to_ours_does_not():
-    station = dialogue()
-    (login,) = station.opened(moment(0)).data
-    echo = replace(parse(login), is_up=False).to_bytes()
-    assert station.receive(echo, moment(1)) == Step()
-    asked = Frame(is_up=False, func=0, address=bytes.fromhex("5303810D00"), afn=Afn.LINK, body=bytes([0xF2])).to_bytes()
-    (answer,) = station.receive(asked, moment(2)).data
-    assert decode(parse(answer)) == {"link": "F2 keep-alive"}
-    assert station.receive(asked, moment(3)) == Step()  # the centre echoes our answer
