@@ -72,6 +72,7 @@ class Session:
             self._wait(waiting, now)
             data = self._connection.receive()
             if data:
+                compose()  # an answer tells what is stored by now
                 self._take(self._dialogue.receive(data, centre.now()))
             now = centre.now()
             if now.s >= self._dialogue.deadline_s:
