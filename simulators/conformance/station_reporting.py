@@ -51,7 +51,7 @@ def reports(link: StationLink) -> Finding:
     if not link.pump(link.reports, link.report_s):
         return failed("no-report", link.trace, seconds=f"{link.report_s:g}")
     _, first = link.reports()[0]
-    return passed("reported", link.trace, function=first.function, observed=first.observed)
+    return passed("reported", link.frames_of([first]), function=first.function, observed=first.observed)
 
 
 def repeats(link: StationLink) -> Finding:
@@ -64,13 +64,14 @@ def repeats(link: StationLink) -> Finding:
     if len(found) < 2:  # noqa: PLR2004 - the first and its repeat
         return differs("no-repeat", link.trace, seconds=f"{link.repeat_s:g}")
     (_, first), (_, second) = found[:2]
+    both = link.frames_of([first, second])  # they may have come while an earlier test waited
     if second.key != first.key:
         if second.serial == first.serial or second.observed == first.observed:
-            return failed("repeat-differs", link.trace, first=first.serial, second=second.serial)
-        return differs("next-before-repeat", link.trace)
+            return failed("repeat-differs", both, first=first.serial, second=second.serial)
+        return differs("next-before-repeat", both)
     if link.protocol is Protocol.SZY206 and second.serial >= first.serial:
-        return failed("fcb-not-lower", link.trace, first=first.serial, second=second.serial)
-    return passed("repeated", link.trace, first=first.serial, second=second.serial)
+        return failed("fcb-not-lower", both, first=first.serial, second=second.serial)
+    return passed("repeated", both, first=first.serial, second=second.serial)
 
 
 def other_acknowledgement(link: StationLink) -> Finding:
