@@ -24,6 +24,7 @@ from agent.calibration.remarks import (
 )
 from agent.calibration.result import Fit, Group, NotFitted, Site, group_of, needed
 from agent.calibration.runs import Run, Table
+from agent.derive.coefficient import DEFAULT_U, EvidenceTier
 from agent.derive.exact import ONE, ZERO, OutOfDomain, exact
 from agent.derive.fit import (
     FEWEST_RUNS,
@@ -40,12 +41,13 @@ from agent.derive.fit import (
 )
 from agent.derive.models import AffineLevel, Curve, Dated, Fixed, Model, Physical, Regional, TwoPhase
 from agent.derive.physics import K_M3_M_PER_KWH, total_dynamic_head_m
-from agent.derive.region import effective_wells, total_rel, wells_needed_unknown_cv
+from agent.derive.region import effective_wells, single_well_rel, total_rel, wells_needed_unknown_cv
 from agent.derive.student import quantile_975
 
 REGIONAL = "regional"
 _MINUTES = Decimal(60)
-_FEW_WELLS = 10  # below, Student's t takes the place of k = 2, as with runs
+_FEW_WELLS = 30  # below, the spread is not known but seen: Student's t takes the place of k = 2 (§7)
+_ONE_WELL = DEFAULT_U[EvidenceTier.D][0]  # u of a stratum's Tc at one untested well, at best (§9.4)
 _WANTED = Decimal("0.2")  # relative error of a regional mean that a few wells can reach (§7)
 _ALIKE = Decimal("0.02")  # runs whose power or frequency differ by less are one operating point
 _OF_A_PHASE = frozenset({Objection.SCATTER_TOO_WIDE, Objection.RANGE_TOO_WIDE, Objection.OUTLIERS_REMAIN})
@@ -279,17 +281,26 @@ def _regional(table: Table, site: Site) -> Fit:
     result = calibrate([CalibrationRun(well.energy_kwh, well.volume_m3) for well in wells], u_ref_rel=ZERO, mad_k=None)
     energies = tuple(well.energy_kwh for well in wells)
     n_eff = effective_wells(energies)
-    few = quantile_975(len(wells) - 1) / 2 if len(wells) < _FEW_WELLS else ONE
-    spread = total_rel(result.cv, n_eff, site.wells) if result.cv > 0 else ZERO
-    u_rel = with_reference(few * spread, site.reference.u_rel, ONE)
-    remarks = []
+    cv, remarks = _spread(result.cv, len(wells), n_eff)
+    u_rel = with_reference(total_rel(cv, n_eff, site.wells), site.reference.u_rel, ONE)
     needed = wells_needed_unknown_cv(result.cv, _WANTED) if result.cv > 0 else FEWEST_RUNS
     if len(wells) < needed:
         remarks.append(Remark("MORE_WELLS", False, str(needed), str(_WANTED)))
     group = Group("", tuple(range(len(wells))), energies, result)
-    own = with_reference(few * result.cv / n_eff.sqrt(), site.reference.u_rel, ONE)
+    own = with_reference(cv / n_eff.sqrt(), site.reference.u_rel, ONE)
     model = Regional(tc=result.tc)
     return Fit(REGIONAL, model, (group,), u_rel, tuple(remarks), runs=wells, shared=min(own, u_rel))
+
+
+def _spread(cv: Decimal, wells: int, n_eff: Decimal) -> tuple[Decimal, list[Remark]]:
+    """The spread between wells to reckon with, so that k = 2 covers 95 %; a few wells alike by chance prove little."""
+    if wells >= _FEW_WELLS:
+        return cv, []
+    cv *= quantile_975(wells - 1) / 2
+    seen = single_well_rel(cv, n_eff)
+    if seen >= _ONE_WELL:
+        return cv, []
+    return _ONE_WELL / single_well_rel(ONE, n_eff), [Remark("WELLS_ALIKE", False, str(seen), str(_ONE_WELL))]
 
 
 def wells_of(table: Table) -> tuple[Run, ...]:

@@ -18,7 +18,7 @@ from agent.derive.models import AffineLevel, Curve, Dated, Model, TwoPhase
 from agent.derive.records import record_of
 from agent.messages import Messages
 
-_PERCENTS = frozenset({"SCATTER_TOO_WIDE", "RANGE_TOO_WIDE", "POWER_DIFFERS", "MORE_WELLS", "TRY_LEVEL"})
+_PERCENTS = frozenset({"SCATTER_TOO_WIDE", "RANGE_TOO_WIDE", "POWER_DIFFERS", "MORE_WELLS", "WELLS_ALIKE", "TRY_LEVEL"})
 _EXPANDED = frozenset({"REFERENCE_TOO_UNCERTAIN"})  # stated as k = 2 by those who write certificates
 _NAMED_AT_MOST = 12
 

@@ -5,6 +5,7 @@ Expected values: the worked examples and rules of the sheet on water from electr
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from itertools import pairwise
@@ -185,8 +186,25 @@ def test_a_stratum_is_the_ratio_of_sums_and_worth_what_its_wells_scatter() -> No
         "regional", table_of(text, "wells.csv"), site(reference=Reference(u_rel=Decimal(0)), wells=Decimal(20))
     )
     assert many.u_rel < fit.u_rel
+    assert "WELLS_ALIKE" not in {remark.code for remark in fit.remarks}
     with pytest.raises(NotFitted, match="FEW_WELLS"):
         fitted("regional", table_of(b"well,energy_kwh,volume_m3\nA,60,120\nB,40,100\n", "wells.csv"), site())
+
+
+def test_few_wells_that_are_alike_prove_no_more_than_the_tier() -> None:
+    """Tier D, section 9.4: u = 20 % (k = 1) at one untested well, at best; for a total of m wells in proportion."""
+    rows = "".join(f"W{at},100,{200 + at % 3}\n" for at in range(12))
+    text = f"well,energy_kwh,volume_m3\n{rows}".encode()
+    exactly = site(reference=Reference(u_rel=Decimal(0)))
+    fit = fitted("regional", table_of(text, "wells.csv"), exactly)
+    assert abs(fit.u_rel - Decimal("0.2")) < NEAR
+    (remark,) = (each for each in fit.remarks if each.code == "WELLS_ALIKE")
+    assert remark.limit == "0.20"
+    five = fitted("regional", table_of(text, "wells.csv"), replace(exactly, wells=Decimal(5)))
+    m, n = Decimal(5), Decimal(12)
+    assert abs(five.u_rel - Decimal("0.2") * ((1 / m + 1 / n) / (1 + 1 / n)).sqrt()) < NEAR
+    thirty = text + "".join(f"V{at},100,{200 + at % 3}\n" for at in range(18)).encode()
+    assert fitted("regional", table_of(thirty, "wells.csv"), exactly).u_rel < Decimal("0.01")
 
 
 def test_uncertainties_of_the_runs_own_weigh_them() -> None:
