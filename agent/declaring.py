@@ -26,7 +26,7 @@ from agent.store.database import StoreHeldError
 from agent.store.reader import Reader
 from agent.store.store import Store
 
-KINDS = frozenset({"coefficient", "replacement", "decision", "acknowledgement", "archive", "frozen"})
+KINDS = frozenset({"coefficient", "replacement", "decision", "acknowledgement", "archive", "frozen", "withdrawal"})
 """What may be declared from outside; a reading has a verb of its own."""
 
 _VERSION = "00000000"  # no profile: a person read it

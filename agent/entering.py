@@ -18,10 +18,11 @@ from agent.clock import SystemClock, date_of
 from agent.control import DaemonAwayError
 from agent.form.problems import near
 from agent.intakes.settings import EnergySource, WaterSource
+from agent.intakes.withdrawing import WITHDRAWABLE
 from agent.model import Reason, StoredRound
 from agent.quantities import QUANTITIES, STATUS
 from agent.settings import Config
-from agent.store.book_reader import BookReader, EventRow
+from agent.store.book_reader import BookReader, EventRow, LedgerRow
 
 _MS = timedelta(milliseconds=1)
 _SLACK_S = 60  # a watch may be ahead of ours
@@ -30,6 +31,7 @@ _MOST_PLACES = 6
 _SHOWN = {"reading": "value", "replacement": "new_initial"}  # what a row of the ledger says a register showed
 _FAR = Decimal("0.2")  # of the last known value
 _NEAR_ENOUGH = Decimal(10)  # a young counter may double
+_SHOWN_LAST = 5  # declarations that a refusal names
 _NEXT = 20  # rounds after a replacement that are looked through for one with a value
 
 
@@ -122,7 +124,8 @@ class Desk:
         """The last value of a meter at or before that time, polled, entered, or begun with."""
         try:
             found = self.book.at(meter, at_ms)
-            rows = sorted(row for kind in _SHOWN for row in self.book.ledger(kind, meter))
+            gone = self.book.withdrawn()
+            rows = sorted(row for kind in _SHOWN for row in self.book.ledger(kind, meter) if row.id not in gone)
         except FileNotFoundError:
             return None
         values = [
@@ -175,6 +178,20 @@ class Desk:
             return []
         words = {"value": new_initial, "known": after.value, "at": self.site.local(after.at_ms), "meter": meter}
         return [Odd("GOES_ON", words)]
+
+    def withdrawable(self, number: int) -> LedgerRow:
+        """A declaration that can be withdrawn, by its number in the ledger. Raises Wrong."""
+        try:
+            rows, gone = self.book.ledger(), self.book.withdrawn()
+        except FileNotFoundError:
+            rows, gone = [], {}
+        open_rows = {row.id: row for row in rows if row.kind in WITHDRAWABLE and row.id not in gone}
+        if number in open_rows:
+            return open_rows[number]
+        if number in gone:
+            raise Wrong("WITHDRAWN", value=number, by=gone[number])
+        last = (f"{row.id} ({row.kind} {row.subject} {self.site.local(row.at_ms)})" for row in open_rows.values())
+        raise Wrong("NOT_WITHDRAWABLE", value=number, known=" · ".join(list(last)[-_SHOWN_LAST:]) or "-")
 
     def open_events(self, rule: str, name: str) -> list[EventRow]:
         """What of that rule goes on at an intake, or at a meter."""

@@ -25,7 +25,7 @@ from agent.rules.upload import UploadRates
 from agent.settings import Station
 from agent.store.book_reader import BookReader, ClosingRow, EventRow, LedgerRow
 
-_DECLARED = ("replacement", "decision", "reading", "acknowledgement")
+_DECLARED = ("replacement", "decision", "reading", "acknowledgement", "withdrawal")
 _DAY_MS = 24 * MS_PER_HOUR
 
 
@@ -93,7 +93,7 @@ class Reporting:
     def _intake(self, settings: IntakeSettings, span: Span) -> IntakeFacts:
         standings, has_begun = self._standings(settings.name, span)
         archive = self._archive(settings.name, span.end_ms)
-        declared = self._declared(settings, span)
+        declared, gone = self._declared(settings, span), self._book.withdrawn()
         rate = self._rate(settings.name, span)
         return IntakeFacts(
             settings=settings,
@@ -101,7 +101,7 @@ class Reporting:
             has_begun=has_begun,
             year=self._standing(settings.name, span.year_begin_ms(self._zone)),
             coefficients=self._coefficients(settings),
-            declarations=tuple(_declaration(row) for row in declared),
+            declarations=tuple(_declaration(row, gone.get(row.id)) for row in declared),
             photos=tuple(photo for row in declared for photo in _photos(row)),
             anomalies=tuple(map(self._anomaly, self._book.events(settings.name, span.begin_ms, span.end_ms))),
             archive_version=archive.get("version"),
@@ -221,8 +221,9 @@ def _standing(row: ClosingRow) -> Standing:
     return standing_of(row.at_ms, row.revision, row.body)
 
 
-def _declaration(row: LedgerRow) -> Declaration:
+def _declaration(row: LedgerRow, withdrawn_by: int | None) -> Declaration:
     facts = {key: str(value) for key, value in row.body.items() if isinstance(value, str | int) and value != ""}
+    facts |= {} if withdrawn_by is None else {"withdrawn_by": str(withdrawn_by)}
     at_ms = row.at_ms if row.at_ms is not None else row.entered_ms
     return Declaration(id=row.id, kind=row.kind, subject=row.subject, at_ms=at_ms, who=row.who, facts=facts)
 

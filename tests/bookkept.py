@@ -29,6 +29,7 @@ ZONE = ZoneInfo("Asia/Shanghai")
 HOUR_MS = 3_600_000
 STEP_MS = HOUR_MS // 2
 LATE_MS = 7 * 60_000
+_MOST_COMMITS = 100
 CT = 20
 TC = Decimal("2.20")
 KW = 15
@@ -226,9 +227,24 @@ class Books:
         connection.commit()
         connection.close()
 
+    def derive(self) -> None:
+        """Starts the accounts and has them come up with what was declared since."""
+        store = Store(self.path, clock=self.clock, log=QuietLog(), keep_s=10**9, max_bytes=4 << 30, free_bytes=0)
+        store.open()
+        store.date_boot(self.begin_ms, "host")
+        open_books(store, load(self.config, drivers=DRIVERS, uplink_settings=settings_models()))
+        for _ in range(_MOST_COMMITS):
+            store.commit(every=True)
+            if all(account["state"] == "live" for account in store.accounts().values()):
+                break
+        else:
+            raise AssertionError("the accounts do not come to an end")
+        store.close()
+
     def copied(self, directory: Path) -> Books:
         """The same station elsewhere."""
         copy = object.__new__(Books)
+        copy.begin_ms, copy.clock = self.begin_ms, self.clock
         copy.path, copy.config = directory / self.path.name, directory / self.config.name
         shutil.copy(self.path, copy.path)
         copy.config.write_text(CONFIG.format(store=copy.path), encoding="utf-8")

@@ -218,7 +218,8 @@ def _record(config: Config, name: str, out: Messages) -> Record:
     try:
         archives = book.ledger("archive", name)
         meters = config.intakes[name].meters
-        replacements = [row for row in book.ledger("replacement") if row.subject in meters]
+        gone = book.withdrawn()
+        replacements = [row for row in book.ledger("replacement") if row.subject in meters and row.id not in gone]
     except (sqlite3.Error, OSError) as error:
         print(out.text("cli.archive.unread", detail=str(error)), file=sys.stderr)
         return Record()

@@ -1,4 +1,4 @@
-"""`qushui enter`: what only a person knows: readings by hand, replacements, decisions on a register, what was seen."""
+"""`qushui enter`: what only a person knows: readings, replacements, decisions, what was seen, what was wrong."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from agent.control import ControlError
 from agent.declaring import Declaring, store_refusal
 from agent.entering import Desk, Odd, Wrong, time_of
 from agent.form.problems import FormErrors
-from agent.messages import Messages, problem_lines, refusal_text
+from agent.intakes.withdrawing import WITHDRAWAL
+from agent.messages import Messages, place_text, problem_lines, refusal_text
 from agent.photos import MOST_BYTES, PhotoError, keep
 from agent.store.book_reader import BookReader
 from agent.uplinks.registry import settings_models
@@ -47,6 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("replacement", _add_replacement),
         ("decision", _add_decision),
         ("acknowledge", _add_acknowledge),
+        ("withdrawal", _add_withdrawal),
     ):
         action = actions.add_parser(name, help=f"enter.{name}", description=f"enter.{name}")
         add(action)
@@ -98,6 +100,11 @@ def _add_decision(parser: argparse.ArgumentParser) -> None:
 def _add_acknowledge(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="INTAKE|METER", help="enter.name")
     parser.add_argument("rule", metavar="RULE", help="enter.rule")
+    parser.add_argument("--reason", required=True, metavar="TEXT", help="enter.reason_option")
+
+
+def _add_withdrawal(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("row", type=int, metavar="NUMBER", help="enter.row")
     parser.add_argument("--reason", required=True, metavar="TEXT", help="enter.reason_option")
 
 
@@ -217,11 +224,20 @@ def _acknowledge(arguments: argparse.Namespace, desk: Desk, declaring: Declaring
     return {"name": name, "subjects": subjects, **body, "id": ids[-1]}
 
 
+def _withdrawal(arguments: argparse.Namespace, desk: Desk, declaring: Declaring) -> dict[str, Any]:
+    row = desk.withdrawable(arguments.row)
+    body = {"id": row.id, "kind": row.kind, "reason": arguments.reason}
+    told = declaring.declare(WITHDRAWAL, row.subject, row.at_ms, body, arguments.who)
+    return {"withdrawn": row.id, "kind": row.kind, "subject": row.subject, "at_ms": row.at_ms,
+            "reason": arguments.reason, **told}  # fmt: skip
+
+
 _ACTIONS: Mapping[str, Callable[[argparse.Namespace, Desk, Declaring], dict[str, Any]]] = {
     "reading": _reading,
     "replacement": _replacement,
     "decision": _decision,
     "acknowledge": _acknowledge,
+    "withdrawal": _withdrawal,
 }
 
 
@@ -233,6 +249,8 @@ def _print(told: Mapping[str, Any], arguments: argparse.Namespace, desk: Desk, o
         print(json.dumps(dict(told), ensure_ascii=False))
         return
     words = {**told, "at": desk.site.local(told.get("at_ms")), "count": len(told.get("photo", ()))}
+    if "kind" in told:
+        words |= {"kind": out.text(f"report.kind.{told['kind']}"), "subject": place_text(out, str(told["subject"]))}
     if "quantity" in told:
         words["quantity"] = out.quantity(str(told["quantity"]))
     print(out.text(f"enter.done.{arguments.action}", **words))

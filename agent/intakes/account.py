@@ -15,6 +15,8 @@ How the store uses it:
   from a time that the account has heard already: load the state of an earlier local midnight, declare everything again
   (that may be `Late` again: go one midnight further back; with none left, begin) and hear the rounds from
   `account.number` on once more. It raises OutOfDomain when the row is not what it should be; the account is unchanged.
+* A withdrawal is a row of its own that counts from the time of the row it names: that one then books nothing and is
+  never shown to the rules. Both are remembered by their ids, so that a state says which of them it has met.
 * `hear` gives, in this order, what the declarations before the round booked, what the round booked (`Derived`), the
   closings that it settled (each a `Closed` and its `Derived`), and what the rules found (`Found`).
 * `state_text` is everything it remembers (canonical JSON), to be stored with `number`. After any `load` it goes on as
@@ -40,13 +42,14 @@ from agent.intakes.settings import IntakeSettings
 from agent.intakes.sources import sources_of
 from agent.intakes.track import event_of, next_midnight
 from agent.intakes.turn import DECISION, REPLACEMENT, Turn
+from agent.intakes.withdrawing import WITHDRAWAL, withdrawn_by
 from agent.rules.contract import Rules
 
 RulesFrom = Callable[[str | None], Rules]
 """Gives the rules of the intake as they were at `Rules.to_text`, or as they begin (None)."""
 
 COEFFICIENT, ACKNOWLEDGEMENT, ARCHIVE = "coefficient", "acknowledgement", "archive"
-KINDS = frozenset({COEFFICIENT, REPLACEMENT, DECISION, ACKNOWLEDGEMENT, ARCHIVE})
+KINDS = frozenset({COEFFICIENT, REPLACEMENT, DECISION, ACKNOWLEDGEMENT, ARCHIVE, WITHDRAWAL})
 
 
 class Account:
@@ -60,6 +63,7 @@ class Account:
         self._memory = memory or Memory()
         self._records: list[Coefficient] = []
         self._seen: set[int] = set()
+        self._withdrawn: set[int] = set()
         self._pending: list[tuple[int, int, Declared]] = []
         self._meters = settings.meters
         self._scene = Scene(settings, sources_of(settings, ()), {}, _rules(rules, self._memory.rules), software)
@@ -104,6 +108,8 @@ class Account:
         if record is not None:
             self._fits(record)
         self._seen.add(declared.id)
+        if declared.kind == WITHDRAWAL:
+            self._withdrawn.add(withdrawn_by(declared).id)
         if not is_past and not counts_already:
             insort(self._pending, (at_ms, declared.id, declared), key=lambda each: each[:2])
             return
@@ -121,6 +127,9 @@ class Account:
         turn = Turn(self._memory, heard, rules=self._rules_text() if self._may_close_a_day(heard) else None)
         while self._pending and self._pending[0][0] <= heard.at_ms:
             at_ms, _, declared = self._pending.pop(0)
+            if declared.kind == WITHDRAWAL or declared.id in self._withdrawn:
+                turn.passes(declared)
+                continue
             record = _judged(declared, at_ms)
             if record is not None:
                 self._use(record)
@@ -149,7 +158,7 @@ class Account:
     def _concerns(self, declared: Declared) -> bool:
         """Whether it changes what this account says."""
         energy = self.settings.energy
-        match declared.kind:
+        match withdrawn_by(declared).kind if declared.kind == WITHDRAWAL else declared.kind:
             case "coefficient":
                 ids = [] if energy is None else [each for pump in energy.pumps for each in pump.coefficients]
                 return declared.subject in ids
@@ -194,4 +203,6 @@ def _judged(declared: Declared, at_ms: int) -> Coefficient | None:
             event_of(at_ms, "", declared.body, declared.kind, ONE)
         except (LookupError, ValueError, DecimalException) as error:
             raise OutOfDomain("body", declared.body, f"a {declared.kind}") from error
+    if declared.kind == WITHDRAWAL:
+        withdrawn_by(declared)
     return None

@@ -49,6 +49,10 @@ class Turn:
         """Everything that followed, in order."""
         return [*self._said, *self._found]
 
+    def passes(self, declared: Declared) -> None:
+        """Notes that a declaration was met which books nothing: one that is withdrawn, or the withdrawal."""
+        self.memory = self.memory.knows(declared.id)
+
     def declare(self, scene: Scene, declared: Declared, at_ms: int) -> None:
         """Books what a replacement or a decision books, and shows the declaration to the rules."""
         self.memory = self.memory.knows(declared.id)

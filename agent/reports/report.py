@@ -81,7 +81,10 @@ class Register:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Declaration:
-    """A row of the ledger that counts in the period: replacement, decision, reading by hand, acknowledgement."""
+    """A row of the ledger of the period: replacement, decision, reading by hand, acknowledgement, withdrawal.
+
+    `facts` name with `withdrawn_by` the row that withdrew it.
+    """
 
     id: int
     kind: str

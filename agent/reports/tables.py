@@ -155,9 +155,18 @@ def _events(intake: IntakeReport, words: Wording) -> Iterator[tuple[Cell, ...]]:
 def facts_text(declared: Declaration, words: Wording) -> str:
     """What a declaration says, as key and value pairs."""
     return words.facts(
-        f"{words.word('fact', key)} {words.out.quantity(value) if key == 'quantity' else value}"
-        for key, value in sorted(declared.facts.items())
+        f"{words.word('fact', key)} {_fact_value(key, value, words)}" for key, value in sorted(declared.facts.items())
     )
+
+
+def _fact_value(key: str, value: str, words: Wording) -> str:
+    match key:
+        case "quantity":
+            return words.out.quantity(value)
+        case "kind":
+            return words.word("kind", value)
+        case _:
+            return value
 
 
 def csv_bytes(table: Table) -> bytes:

@@ -23,7 +23,7 @@ from agent.store.packing import unpack_raw
 from agent.store.queues import Statement
 from agent.store.waiting import Packed
 
-KINDS = ("coefficient", "replacement", "decision", "acknowledgement", "archive")
+KINDS = ("coefficient", "replacement", "decision", "acknowledgement", "archive", "withdrawal")
 """Kinds of declarations that accounts hear."""
 
 _ACCOUNT = "INSERT OR REPLACE INTO account VALUES (?, ?, ?)"

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from agent.intakes.withdrawing import WITHDRAWAL
 from agent.model import INTAKE, MANUAL, StoredRound
 from agent.store.ledger import COLUMNS
 from agent.store.reader import Reader
@@ -105,6 +106,10 @@ class BookReader:
         """The declarations in the order they were made."""
         found = self.rounds.query(_LEDGER, (kind, subject))
         return [LedgerRow._make((*row[:4], json.loads(row[4]), row[5], self.rounds.moment(*row[6:]))) for row in found]
+
+    def withdrawn(self) -> dict[int, int]:
+        """The declarations that count no longer, each with the number of the one that withdrew it."""
+        return {row.body["id"]: row.id for row in self.ledger(WITHDRAWAL)}
 
     def closings(self, intake: str, from_ms: int, to_ms: int) -> list[ClosingRow]:
         """Those of the full hours from `from_ms` to `to_ms`, both included, ascending; the newest revision of each."""

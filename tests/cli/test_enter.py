@@ -192,6 +192,45 @@ def test_a_decision_says_how_often_or_that_nobody_knows(here: Path, say: Say) ->
     ]  # fmt: skip
 
 
+def test_what_was_wrong_is_withdrawn_by_an_entry_of_its_own(here: Path, say: Say) -> None:
+    at = days_ago(1)
+    assert say(*READING, "1", "--at", days_ago(2))[0] == 0
+    assert say(*REPLACEMENT, "--at", at, "--old-final", "1240.5", "--new-initial", "7")[0] == 0
+    wrong = ledger(here)[-1]
+    status, out, err = say("enter", "withdrawal", str(wrong.id), "--reason", "other meter", "--json")
+    assert status == 0, err
+    row = ledger(here)[-1]
+    assert (row.kind, row.subject, row.at_ms, row.who) == ("withdrawal", "pump-kwh", ms_of(at), "Li")
+    assert row.body == {"id": wrong.id, "kind": "replacement", "reason": "other meter"}
+    assert json.loads(out)["id"] == row.id
+    assert ledger(here)[-2] == wrong, "what was entered stays"
+
+
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_only_what_stands_can_be_withdrawn_and_once(here: Path, say: Say, lang: str) -> None:
+    words = ("--reason", "slip")
+    assert say("enter", "withdrawal", "1", *words, lang=lang)[0] == 2
+    assert say(*READING, "1", "--at", days_ago(2))[0] == 0
+    assert say(*REPLACEMENT, "--at", days_ago(1), "--old-final", "5", "--new-initial", "0")[0] == 0
+    status, _, err = say("enter", "withdrawal", "1", *words, lang=lang)  # the reading is a round and stays one
+    assert status == 2
+    assert "2 (replacement pump-kwh" in err
+    assert say("enter", "withdrawal", "2", *words, lang=lang)[0] == 0
+    status, _, err = say("enter", "withdrawal", "2", *words, lang=lang)
+    assert status == 2
+    assert "3" in err
+
+
+def test_a_number_that_was_withdrawn_is_no_longer_what_a_meter_showed(say: Say) -> None:
+    words = ("--old-final", "1240.5", "--new-initial", "0.1")
+    assert say("enter", "reading", "pump-kwh", "energy_import", "1240", "--at", days_ago(3))[0] == 0
+    assert say(*REPLACEMENT, "--at", days_ago(2), *words)[0] == 0
+    assert say("enter", "withdrawal", "2", "--reason", "slip")[0] == 0
+    status, _, err = say("enter", "reading", "pump-kwh", "energy_import", "3.2", "--at", days_ago(1))
+    assert status == 1
+    assert "1240" in err
+
+
 def test_only_what_is_open_can_be_acknowledged(here: Path, say: Say) -> None:
     words = ("enter", "acknowledge", "well-3", "r16", "--reason", "meant")
     assert say(*READING, "1", "--at", days_ago(1))[0] == 0  # makes the database

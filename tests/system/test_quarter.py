@@ -63,6 +63,29 @@ def test_an_interval_names_its_coefficient_and_its_registers(books: Books, capsy
     assert len(interval["rests_on"]) == 2
 
 
+def test_a_wrong_replacement_changes_the_figures_and_its_withdrawal_brings_them_back(
+    books: Books, tmp_path: Path, capsys
+) -> None:
+    copy = books.copied(tmp_path)
+    honest = told(copy, capsys, "report", "daily", "2026-07-01")["intakes"]
+    who = ("--who", "Li", "--yes")
+    told(copy, capsys, "enter", "replacement", "pump-kwh", "--quantity", "energy_import", "--at", "2026-07-01 08:10",
+         "--old-final", "1020", "--new-initial", "1010", *who)  # fmt: skip
+    copy.derive()
+    wrong = told(copy, capsys, "report", "daily", "2026-07-01")["intakes"]
+    assert Decimal(wrong[0]["volume_m3"]) > Decimal(honest[0]["volume_m3"])
+    assert wrong[0]["counts"]["swaps"] == 1
+    row = copy.rows("SELECT max(id) FROM ledger")[0][0]
+    told(copy, capsys, "enter", "withdrawal", str(row), "--reason", "canal meter", *who)
+    copy.derive()
+    right = told(copy, capsys, "report", "daily", "2026-07-01")["intakes"]
+    figures = ("volume_m3", "voucher_m3", "u_m3", "energy_kwh", "pumping_kwh", "counts", "registers", "rows")
+    assert [[each[name] for name in figures] for each in right] == [[each[name] for name in figures] for each in honest]
+    shown = [(each["kind"], each["facts"].get("withdrawn_by")) for each in right[0]["declarations"]]
+    assert shown == [("replacement", str(row + 1)), ("withdrawal", None)]
+    assert main(["verify", str(copy.path)]) == 0
+
+
 def test_a_closing_that_its_sealed_reading_does_not_tell_is_found(books: Books, tmp_path: Path, capsys) -> None:
     copy = books.copied(tmp_path)
     assert main(["verify", str(copy.path), "--json"]) == 0

@@ -91,6 +91,12 @@ def decision(number, meter, at_ms, register, wraps):
     return Declared(id=number, kind="decision", subject=meter, at_ms=at_ms, body=body, who="test")
 
 
+def withdrawal(number, wrong):
+    """Says of another declaration that it was wrong."""
+    body = {"id": wrong.id, "kind": wrong.kind, "reason": "another meter"}
+    return Declared(id=number, kind="withdrawal", subject=wrong.subject, at_ms=wrong.at_ms, body=body, who="test")
+
+
 class Store:
     """Feeds an account as the product's store does, goes back where a declaration comes late, keeps what it gave."""
 

@@ -33,6 +33,7 @@ from tests.agent.intakes.rounds import (
     replacement,
     value_of,
     volumes,
+    withdrawal,
 )
 
 
@@ -181,6 +182,41 @@ def test_a_new_coefficient_counts_from_its_day_on():
     assert [proof_of(each)["coefficient"] for each in found.now] == ["W7@1", "W7@2"]
 
 
+def test_a_replacement_that_was_wrong_leaves_nothing_behind_once_it_is_withdrawn():
+    rounds = energies(*range(100, 160))
+    wrong = replacement(2, "pump-kwh", START + 3 * STEP, "9999", "101")
+    right = store(converted(), coefficient()).hear(*rounds)
+    found = store(converted(), coefficient(), wrong).hear(*rounds)
+    assert found.totals()[-1] != right.totals()[-1]
+    found.declare(withdrawal(3, wrong))
+    assert found.totals() == right.totals()
+    assert [each.body for each in found.closings.values()] == [each.body for each in right.closings.values()]
+    found.restart()
+    assert found.hear(*energies("160", first=61, begin_ms=START + 60 * STEP)).totals()[-1] == D("132")  # 60 kWh
+
+
+def test_what_is_withdrawn_before_its_time_comes_is_never_booked():
+    wrong = replacement(2, "pump-kwh", START + STEP, "9999", "100")
+    found = store(converted(), coefficient(), wrong, withdrawal(3, wrong)).hear(*energies("100", "101", "102"))
+    assert found.totals() == [D("2.2"), D("4.4")]
+
+
+def test_the_right_declaration_in_place_of_the_withdrawn_one_counts():
+    wrong = replacement(2, "pump-kwh", START + STEP + 1, "999", "7")
+    found = store(converted(), coefficient(), wrong).hear(*energies("100", "101", "8"))
+    found.declare(withdrawal(3, wrong))
+    found.declare(replacement(4, "pump-kwh", START + STEP + 1, "101", "7"))
+    assert found.totals() == [D("2.2"), D("2.2"), D("4.4")]
+
+
+@pytest.mark.parametrize("body", [{}, {"id": "2", "kind": "replacement"}, {"id": 2, "kind": "coefficient"},
+                                  {"id": 3, "kind": "replacement"}])  # fmt: skip
+def test_a_withdrawal_of_nothing_that_can_be_withdrawn_is_refused(body):
+    found = store(converted(), coefficient())
+    with pytest.raises(OutOfDomain):
+        found.account.declare(Declared(id=3, kind="withdrawal", subject="pump-kwh", at_ms=START, body=body, who="x"))
+
+
 def test_a_declaration_from_a_time_already_heard_is_late():
     found = store(converted(), coefficient()).hear(*energies("100", "101"))
     swap = replacement(2, "pump-kwh", START + STEP, "100.5", "7")
@@ -294,6 +330,8 @@ def histories(draw):
         replacement(20 + index, "pump-kwh", START + span * place // 40 + 7, None, "5.00")
         for index, place in enumerate(swaps)
     ]
+    wrong = draw(st.lists(st.sampled_from(declared), max_size=3, unique_by=lambda each: each.id)) if declared else []
+    declared += [withdrawal(30 + index, each) for index, each in enumerate(wrong)]
     declared.append(coefficient(1))
     declared.append(coefficient(2, version=2, valid_from="2024-05-02", valid_to="2025-05-02", params={"tc": "3"}))
     order = draw(st.permutations(declared))
@@ -323,6 +361,17 @@ def test_totals_depend_on_what_is_stored_alone(history):
     assert other.account.state_text() == plain.account.state_text()
     assert list(other.derived.items()) == list(plain.derived.items())
     assert other.closings == plain.closings
+
+
+@given(histories())
+@settings(max_examples=15, deadline=None)
+def test_what_is_withdrawn_counts_as_if_it_had_never_been_declared(history):
+    rounds, declared, _, _ = history
+    gone = {each.body["id"] for each in declared if each.kind == "withdrawal"}
+    right = [each for each in declared if each.kind != "withdrawal" and each.id not in gone]
+    found, plain = store(site(), *declared).hear(*rounds), store(site(), *right).hear(*rounds)
+    assert list(found.derived.values()) == list(plain.derived.values())
+    assert [each.body for each in found.closings.values()] == [each.body for each in plain.closings.values()]
 
 
 @given(histories())
