@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.etw_cases import KINDS, RULES, agrees, evaluate, judge, main, read
+from tests.etw.inputs import KINDS
+from tests.etw.quality import RULES
+from tests.etw_cases import agrees, evaluate, judge, main, read
 
 VECTORS = Path(__file__).parents[2] / "vectors"
 FILE = VECTORS / "etw_cases.json"
