@@ -32,8 +32,8 @@ class _Page:
 
     `options` are the arguments it takes besides, by name: what no frame tells. Where the frame is not sound, the fields
     also hold `error`: {code, arguments}, the sentence `frame.wrong.CODE`. It is for people: the page says which keys
-    such a frame has, and machines get no others; where it has none, they get the error. `outside`, {before, after},
-    counts the bytes around the frame, for people too. `flattened` makes lines for people of fields that have parts.
+    such a frame has, and machines get no others; where it has none, they get the error. `flattened` makes lines for
+    people of fields that have parts.
     """
 
     fields: Callable[..., dict[str, Any]]
@@ -137,13 +137,11 @@ def _run_page(shown: _Page, frame: bytes, arguments: argparse.Namespace, out: Me
         return 2
     options = {name: getattr(arguments, name) for name in shown.options}
     fields = shown.fields(frame, edition, **options)
-    error, outside = fields.pop("error", None), fields.pop("outside", None)
+    error = fields.pop("error", None)
     if arguments.json:
         print(json.dumps(fields or {"error": error}))
     elif error is None:
         print("\n".join(_page_lines(shown.flattened(fields), arguments.protocol, out)))
-    if outside is not None:
-        print("\n".join(page.wrapped(out.text("cli.frame.outside", **outside), out.width)), file=sys.stderr)
     if error is None:
         return 0
     _explain(error["code"], error["arguments"], out, sys.stderr if arguments.json else sys.stdout)

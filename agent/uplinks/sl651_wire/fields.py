@@ -1,8 +1,8 @@
 """One SL 651 frame by the names of its reference page, for `qushui frame sl651`. Pure.
 
-Strategy: the first sound frame counts, whatever stands around it. Its head gives the keys that every frame has; each
-part of its body adds its own. The keys are those of `docs/reference/sl651.en.md`; one stands there exactly when its
-rule applies.
+Strategy: one frame and nothing around it, so that no bytes go unexplained. Its head gives the keys that every frame
+has; each part of its body adds its own. The keys are those of `docs/reference/sl651.en.md`; one stands there exactly
+when its rule applies.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ from agent.uplinks.sl651_wire.parts import (
     Wanted,
     moment_of,
 )
-from agent.uplinks.sl651_wire.receiver import first_frame
+from agent.uplinks.sl651_wire.receiver import only_frame
 
 EDITIONS = ("2014",)
 _HEAD_BYTES = 8  # of a picture or a packet that are shown
@@ -63,18 +63,14 @@ Fields = dict[str, Any]
 
 
 def fields_of(data: bytes, _edition: str = "2014", *, dialect: Dialect = STANDARD) -> Fields:
-    """The fields of the first sound frame in `data`; `error` alone, {code, arguments}, where there is none.
+    """The fields of the frame that `data` is; `error` alone, {code, arguments}, where it is no sound frame.
 
-    A sound frame whose body breaks a rule is such an error too. `outside` counts the bytes around the frame, where
-    there are any: {before, after}; it is for people.
+    A sound frame whose body breaks a rule is such an error too, and one with further bytes before or behind it.
     """
     try:
-        at, frame = first_frame(data, dialect=dialect)
-        fields = frame_fields(frame, dialect)
+        return frame_fields(only_frame(data, dialect=dialect), dialect)
     except FrameError as error:
         return {"error": {"code": error.code, "arguments": error.arguments}}
-    after = len(data) - at - len(frame.encode(dialect))
-    return fields | ({"outside": {"before": at, "after": after}} if at or after else {})
 
 
 def frame_fields(frame: Frame, dialect: Dialect = STANDARD) -> Fields:

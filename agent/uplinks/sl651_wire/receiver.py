@@ -19,6 +19,7 @@ from agent.uplinks.sl651_wire.crc import RunningCrc
 from agent.uplinks.sl651_wire.frame import LONGEST, Frame, encoding_at, frame_at, next_start, size_at
 
 EITHER: Final = (Encoding.BINARY, Encoding.ASCII)
+_CLAUSES: Final = {Encoding.BINARY: "6.5.2", Encoding.ASCII: "6.4.2"}  # the tables of a frame's bytes
 _SLICE = 4096  # bytes taken at once, so that the buffer stays small whatever is fed
 
 
@@ -113,6 +114,20 @@ def first_frame(data: bytes, *, dialect: Dialect = STANDARD) -> tuple[int, Frame
             continue
         if frame is not None:
             return at, frame
-        clause = "6.5.2" if encoding_at(data, at) is Encoding.BINARY else "6.4.2"
+        clause = _CLAUSES[encoding_at(data, at)]
         first = first or FrameError("incomplete", clause, size=len(data) - at, expected=size_at(data, at))
     raise first or FrameError("no_start", "6.2.2", size=len(data))
+
+
+def only_frame(data: bytes, *, dialect: Dialect = STANDARD) -> Frame:
+    """The sound frame that the whole of `data` is.
+
+    Raises:
+        FrameError: there is none, or further bytes stand before or behind it.
+    """
+    before, frame = first_frame(data, dialect=dialect)
+    size = size_at(data, before)
+    if size != len(data):
+        after = len(data) - before - size
+        raise FrameError("around", _CLAUSES[frame.encoding], size=size, before=before, after=after)
+    return frame

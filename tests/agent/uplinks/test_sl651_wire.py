@@ -177,14 +177,14 @@ def element_of(fields: dict) -> Element:
 def test_further_published_frames_hold_what_their_bytes_say(vector):
     """Read by hand; some have a 7E behind the frame, as their source has."""
     raw = bytes.fromhex(vector["hex"])
-    fields = fields_of(raw)
+    _, frame = first_frame(raw)
+    fields = fields_of(frame.encode())
     groups = fields.get("groups", [])
     shown = fields | {"obs_times": [group["obs_time"] for group in groups]}
     shown |= {"params": {each["id"]: each["value"] for each in fields.get("params", ())}}
     for element in (each for group in groups for each in group["elements"]):
         shown |= {key: element[key] for key in ("values_mm", "values_m") if key in element}
     assert {key: shown.get(key) for key in vector["expect"]} == vector["expect"]
-    _, frame = first_frame(raw)
     assert frame.encode() == raw[: len(frame.encode())]
     assert body.decode(frame).encode() == frame.payload
 
@@ -301,14 +301,18 @@ def test_a_wrong_frame_is_an_error_for_machines_and_a_sentence_for_people(capsys
     assert "Cut off" in output.err
 
 
-def test_the_first_sound_frame_counts_whatever_stands_around_it(capsys):
+def test_bytes_around_a_sound_frame_are_counted_and_not_passed_over(capsys):
     sound = up("32", REPORT, "38 12 1265")
-    for before in (b"\x00", b"\x7e", b"\x7e\x7e", b"\x01", sound[:-1], sound[:-2] + b"\0\0"):
-        fields = fields_of(before + sound + b"\x7e")
-        assert (fields["serial"], fields.pop("outside")) == (7, {"before": len(before), "after": 1})
-    assert main(["frame", "sl651", "00" + sound.hex(), "--json", "--lang", "en"]) == 0
+    for before in (b"", b"\x00", b"\x7e", b"\x7e\x7e", b"\x01", sound[:-1], sound[:-2] + b"\0\0"):
+        around = before + sound + b"\x7e"
+        assert first_frame(around)[1].encode() == sound
+        is_wrong(around, "around", before=len(before), after=1, size=len(sound), clause="6.5.2")
+    is_wrong(sound + sound, "around", before=0, after=len(sound))
+    text = ascii_up("32", "ST 5010123456 H TT 2609090800 Z 6.38 ")
+    is_wrong(text + b"\r\n", "around", before=0, after=2, size=len(text), clause="6.4.2")
+    assert main(["frame", "sl651", "00" + sound.hex(), "--json", "--lang", "en"]) == 1
     output = capsys.readouterr()
-    assert json.loads(output.out) == fields
+    assert json.loads(output.out)["error"]["arguments"]["before"] == 1
     assert "1 bytes before" in output.err
 
 
