@@ -13,7 +13,7 @@ from agent.derive.energy import PumpSet
 from agent.derive.exact import midnight_ms
 from agent.derive.interval import derive
 from agent.derive.ledger import Ledger
-from agent.derive.models import Fixed
+from agent.derive.models import AffineLevel, Fixed, TwoPhase
 from agent.derive.site import Observation, Site
 from agent.derive.state import State
 
@@ -70,3 +70,18 @@ def run(where, given, state=None):
         intervals, state = derive(where, one, state)
         found += intervals
     return found, state
+
+
+def every(readings, every_ms=STEP, begin_ms=START, **more):
+    return [said(begin_ms + index * every_ms, reading, **more) for index, reading in enumerate(readings)]
+
+
+def last(where, inputs):
+    intervals, _ = run(where, inputs)
+    return intervals[-1]
+
+
+LEVEL = coefficient(
+    AffineLevel(a=D("0.081"), b=D("0.0103"), depths=(D(28), D(40))), id="L", basis=Basis(depth_range_m=(D(28), D(40)))
+)
+TWO_PHASE = coefficient(TwoPhase(drop_volume_m3=D(22), drop_energy_kwh=D(8), tc_stable=D("2.2")))
