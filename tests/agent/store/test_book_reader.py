@@ -111,6 +111,21 @@ def test_what_was_entered_later_bears_the_time_it_was_read(site):
     assert store.last_values("main-flow") == {"volume_forward": "1.01"}, "a person's reading is no baseline for polls"
 
 
+def test_what_a_later_boot_entered_hides_nothing_that_is_newer(site):
+    store = opened(site)
+    fill(store, 100)
+    store.commit()
+    site.close()
+    store = opened(site, FakeClock(boot_id="another", boot_s=0.0, offset_ms=START_MS + 10**9))
+    store.append(round_of(1), at_ms=START_MS + 10**9 + 10)
+    store.append(round_of(5, layout=MANUALLY), at_ms=START_MS + 50_500)
+    store.commit()
+    book = BookReader(site.path)
+    assert book.at("main-flow", START_MS + 80_000).number == 80
+    assert book.at("main-flow", START_MS + 50_700).layout.protocol == MANUAL
+    assert book.at("main-flow", START_MS + 2 * 10**9).at_ms == START_MS + 10**9 + 1000
+
+
 def test_nothing_can_be_entered_for_a_time_while_nobody_knows_the_time(site):
     store = site.open()
     with pytest.raises(UndatedError):
