@@ -11,7 +11,7 @@ from tests.agent.store.accounts import HOUR_MS
 from tests.agent.store.conftest import LAYOUT, fill, layout_of, round_of
 from tests.agent.store.test_books import derived, opened
 from tests.agent.store.test_books_back import MIDNIGHT_MS, factor, hourly, settle
-from tests.fakes import START_MS
+from tests.fakes import START_MS, FakeClock
 
 MANUALLY = Layout(
     meter="main-flow",
@@ -116,8 +116,11 @@ def test_what_a_later_boot_entered_hides_nothing_that_is_newer(site):
     fill(store, 100)
     store.commit()
     site.close()
-    store = opened(site, FakeClock(boot_id="another", boot_s=0.0, offset_ms=START_MS + 10**9))
-    store.append(round_of(1), at_ms=START_MS + 10**9 + 10)
+    later = FakeClock(boot_s=0.0, offset_ms=START_MS + 10**9)
+    later.boot_id = "another"
+    store = site.open(later)
+    store.date_boot(later.offset_ms, "host")
+    store.append(round_of(1))
     store.append(round_of(5, layout=MANUALLY), at_ms=START_MS + 50_500)
     store.commit()
     book = BookReader(site.path)
