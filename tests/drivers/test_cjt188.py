@@ -1,12 +1,8 @@
-"""The CJ/T 188 driver against published frames, both byte orders, and every answer that is not the one asked for."""
+"""The CJ/T 188 driver against published frames: what is a value and what none, profiles, the meter's side."""
 
 from __future__ import annotations
 
-import json
-import os
-import random
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -18,46 +14,11 @@ from drivers.contract import (
     BadChecksum,
     Malformed,
     NoValue,
-    Refusal,
-    Refused,
-    Reply,
     SpecError,
-    WireError,
     WrongAddress,
 )
 from tests import wire
-
-VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "cjt188.json").read_text(encoding="utf-8"))
-DRIVER = CjtDriver()
-ADDRESS = "00000805000001"
-TOTAL = {"id": "901F", "field": "total"}
-STATUS = {"id": "901F", "field": "status"}
-REPLY = bytes.fromhex(
-    "68 10 01 00 00 05 08 00 00 81 16 90 1F 00 00 23 01 00 2C 00 00 00 00 2C 00 00 00 00 00 00 00 00 00 48 16"
-)  # the sheet's second example: 123.00 m3
-
-
-def summed(text: str) -> bytes:
-    """The frame of `text` (from 68 to the last byte of data) with sum and end byte, by the standard's own words."""
-    body = bytes.fromhex(text)
-    return body + bytes([sum(body) % 256, 0x16])
-
-
-def ask_of(*specs, address=ADDRESS, limits=None, **more):
-    items = [DRIVER.item({**spec, **more}) for spec in specs]
-    (ask,) = DRIVER.plan(address, [(item,) for item in items], limits or {})
-    return ask
-
-
-def record(total="00 23 01 00 2C", settlement="00 00 00 00 2C", clock="00 " * 7, status="00 00", head="90 1F 00"):
-    return summed(f"68 10 01 00 00 05 08 00 00 81 16 {head} {total} {settlement} {clock} {status}")
-
-
-def value_of(reply: bytes, spec=None, **more):
-    outcome = wire.fed(ask_of(spec or TOTAL, **more).begin(0), [reply])
-    assert isinstance(outcome, Reply), outcome
-    return outcome.values[0]
-
+from tests.drivers.cjt188_asking import ADDRESS, DRIVER, REPLY, STATUS, TOTAL, VECTORS, ask_of, record, summed, value_of
 
 # --- every published frame
 
@@ -186,140 +147,6 @@ def test_a_months_settlement_is_a_record_of_its_own():
     assert [[item.field for item in ask.items] for ask in asks] == [["total", "status"], ["settlement_total"]]
     reply = summed("68 10 01 00 00 05 08 00 00 81 08 20 D1 00 00 00 12 00 2C")
     wire.check_whole(lambda: asks[1].begin(0), reply, (Decimal(1200),))
-
-
-# --- who answers
-
-
-@pytest.mark.parametrize(
-    ("frame", "kind"),
-    [
-        ("68 10 02 00 00 05 08 00 00 81 16 90 1F 00" + " 00" * 19, WrongAddress),
-        ("68 11 01 00 00 05 08 00 00 81 16 90 1F 00" + " 00" * 19, WrongAddress),
-        ("68 AA 01 00 00 05 08 00 00 81 16 90 1F 00" + " 00" * 19, WrongAddress),
-        ("68 10 01 00 00 05 08 00 00 81 08 D1 20 00 00 00 12 00 2C", Malformed),
-        ("68 10 01 00 00 05 08 00 00 83 03 81 0A 00", Malformed),
-        ("68 10 01 00 00 05 08 00 00 84 03 90 1F 00", Malformed),
-        ("68 10 01 00 00 05 08 00 00 81 00", Malformed),
-        ("68 10 01 00 00 05 08 00 00 01 03 90 1F 05", Malformed),  # another master asks the same
-    ],
-)
-def test_a_sound_frame_that_is_not_our_answer_gives_nothing_and_is_named(frame, kind):
-    exchange = ask_of(TOTAL).begin(0)
-    assert wire.fed(exchange, [summed(frame)]) is NEED_DATA
-    assert type(exchange.end()) is kind
-    assert value_of(summed(frame) + REPLY) == 123  # ours behind it is still found
-
-
-def test_an_echo_is_told_from_an_answer():
-    exchange = ask_of(TOTAL).begin(0)
-    assert wire.fed(exchange, [exchange.request]) is NEED_DATA
-    error = exchange.end()
-    assert isinstance(error, Malformed)
-    assert "echo" in error.detail
-
-
-@pytest.mark.parametrize("data", ["00 00 00", "00", "", "00 05 00 00"])
-def test_a_refusal_is_final_and_shows_the_meters_own_bytes(data):
-    """The data of a refusal are described in two ways, so only the control code decides."""
-    size = len(bytes.fromhex(data))
-    exchange = ask_of(TOTAL).begin(0)
-    outcome = wire.fed(exchange, [summed(f"68 10 01 00 00 05 08 00 00 C1 {size:02X} {data}")])
-    assert isinstance(outcome, Refused)
-    assert (outcome.kind, outcome.code) == (Refusal.NEVER, 0xC1)
-    assert data in outcome.detail
-
-
-def test_any_meter_is_heard_by_the_wildcard_and_tells_its_address():
-    ask = ask_of({"id": "810A", "field": "address"}, address="AAAAAAAAAAAAAA", meter_type="AA")
-    assert ask.begin(0).request.endswith(bytes.fromhex("68 AA AA AA AA AA AA AA AA 03 03 81 0A 00 49 16"))
-    reply = bytes.fromhex("68 10 01 00 00 05 08 00 00 83 03 81 0A 00 97 16")
-    wire.check_whole(lambda: ask.begin(0), reply, (Decimal(805000001),))
-    reply = summed("68 AA 01 00 00 05 08 00 00 83 03 81 0A 00")  # seen: the type of the request comes back
-    wire.check_whole(lambda: ask.begin(0), reply, (Decimal(805000001),))
-
-
-def test_a_heat_meter_is_never_read_by_the_layout_of_water():
-    heat = summed("68 20 01 00 00 05 08 00 00 81 16 90 1F 00 00 23 01 00 2C" + " 00" * 14)
-    assert isinstance(wire.fed(ask_of(TOTAL, meter_type="AA").begin(0), [heat]), type(NEED_DATA))
-    assert value_of(heat, {"id": "901F", "field": "bcd", "at": 3, "size": 4}, meter_type="20") == 12300
-
-
-# --- the identifier's byte order, and the serial number
-
-LOW_FIRST = record(head="1F 90 00")
-
-
-@pytest.mark.parametrize("order", ["auto", "high_first", "low_first"])
-def test_an_answer_in_the_other_byte_order_is_taken(order):
-    assert value_of(REPLY, di_order=order) == 123
-    assert value_of(LOW_FIRST, di_order=order) == 123
-
-
-def asked_order(exchange) -> bytes:
-    return exchange.request[-5:-3]
-
-
-def test_the_other_byte_order_is_tried_and_the_one_that_was_answered_kept():
-    ask = ask_of(TOTAL)
-    first = ask.begin(1)
-    assert asked_order(first) == b"\x90\x1f"
-    assert first.end() is None
-    assert asked_order(ask.begin(0)) == b"\x90\x1f"  # looking changes nothing
-    second = ask.begin(2)
-    assert asked_order(second) == b"\x1f\x90"
-    assert isinstance(wire.fed(second, [LOW_FIRST]), Reply)
-    for number in range(3, 6):
-        exchange = ask.begin(number)
-        assert asked_order(exchange) == b"\x1f\x90"
-        exchange.end()  # two lost answers do not undo what was learnt
-    assert asked_order(ask.begin(7)) == b"\x90\x1f"
-
-
-def test_a_garbled_answer_proves_that_the_order_was_heard():
-    ask = ask_of(TOTAL)
-    exchange = ask.begin(1)
-    wire.fed(exchange, [REPLY[:-2] + b"\x00\x16"])
-    assert isinstance(exchange.end(), BadChecksum)
-    assert asked_order(ask.begin(2)) == b"\x90\x1f"
-
-
-def test_looking_at_a_question_shows_it_as_it_was_asked():
-    ask = ask_of(TOTAL)
-    asked = ask.begin(41)
-    assert ask.begin(0).request == asked.request
-    asked.end()
-    assert ask.begin(0).request == asked.request
-    assert ask.begin(42).request != asked.request
-
-
-def test_a_fixed_byte_order_stays():
-    ask = ask_of(TOTAL, di_order="low_first")
-    for number in range(1, 9):
-        exchange = ask.begin(number)
-        assert asked_order(exchange) == b"\x1f\x90"
-        exchange.end()
-
-
-def test_a_late_answer_to_an_earlier_question_is_no_answer_to_this_one():
-    ask = ask_of(TOTAL)
-    ask.begin(7).end()
-    exchange = ask.begin(8)
-    assert wire.fed(exchange, [record(head="90 1F 07")]) is NEED_DATA
-    error = exchange.end()
-    assert isinstance(error, Malformed)
-    assert "late" in error.detail
-    assert isinstance(wire.fed(ask.begin(9), [record(head="90 1F 07"), record(head="90 1F 09")]), Reply)
-
-
-@pytest.mark.parametrize("serial", ["00", "55"])
-def test_a_meter_that_keeps_no_serial_number_is_read(serial):
-    assert isinstance(wire.fed(ask_of(TOTAL).begin(9), [record(head=f"90 1F {serial}")]), Reply)
-
-
-def test_serial_numbers_are_never_zero_on_the_wire():
-    ask = ask_of(TOTAL)
-    assert {ask.begin(number).request[-3] for number in range(1, 600)} == set(range(1, 256))
 
 
 # --- what a profile may say
@@ -454,77 +281,3 @@ def test_a_meter_finds_a_request_behind_noise():
     assert [DRIVER.request_size(request[:size]) for size in (0, 4, 5, 14)] == [None] * 4
     assert DRIVER.request_size(request[:15]) == len(request)
     assert DRIVER.request_size(b"\x01\x03\x00\x00\x00\x02\xc4\x0b") == 8  # never one of ours
-
-
-# --- hostile bytes
-
-BYTES = 10_000_000 if os.environ.get("QUSHUI_BULK") else 1_000_000
-FRAMES = [bytes.fromhex(vector["hex"]) for vector in VECTORS]
-
-
-def hostile(seed: int, size: int) -> bytes:
-    """Random, mutated and glued: noise, runs of what frames are made of, frames with bytes changed, cut or doubled."""
-    chance = random.Random(seed)
-    pieces, made = [], 0
-    while made < size:
-        frame = bytearray(chance.choice(FRAMES))
-        match chance.randrange(6):
-            case 0:
-                frame = bytearray(chance.randbytes(chance.randrange(1, 60)))
-            case 1:
-                frame = bytearray(chance.choices(b"\xfe\x68\x16\xaa\x10\x81\x90\x1f", k=chance.randrange(1, 60)))
-            case 2:
-                del frame[chance.randrange(len(frame)) :]
-            case 3:
-                frame += frame[chance.randrange(len(frame)) :]
-            case 4:
-                frame[chance.randrange(len(frame))] ^= 1 << chance.randrange(8)
-            case _:
-                for _ in range(chance.randrange(1, 4)):
-                    frame[chance.randrange(len(frame))] = chance.randrange(256)
-        pieces.append(bytes(frame))
-        made += len(frame)
-    return b"".join(pieces)
-
-
-def is_in_a_sound_frame(data: bytes, frame: bytes) -> bool:
-    """By the standard's own words, without the codec: start, length, sum, end."""
-    return (
-        frame in data and frame[0] == 0x68 and len(frame) == frame[10] + 13 and frame[-1] == 0x16
-        and sum(frame[:-2]) % 256 == frame[-2]
-    )  # fmt: skip
-
-
-def test_garbage_gives_no_value_but_from_sound_frames():
-    ask = ask_of(TOTAL, address="AAAAAAAAAAAAAA", meter_type="AA")
-    chance = random.Random(1)
-    done = 0
-    while done < BYTES:
-        data = hostile(done, 20_000)
-        exchange, at = ask.begin(1), 0
-        while at < len(data):
-            chunk = data[at : at + chance.choice((1, 7, 60, 900))]
-            at += len(chunk)
-            try:
-                outcome = exchange.receive(chunk)
-            except WireError:
-                exchange = ask.begin(1)
-                continue
-            if outcome is not NEED_DATA:
-                assert is_in_a_sound_frame(data, outcome.frame)
-                exchange = ask.begin(1)
-                continue
-            assert exchange.want > 0
-        exchange.end()
-        done += len(data)
-
-
-def test_a_flood_for_one_question_stays_small():
-    exchange = ask_of(TOTAL).begin(1)
-    for seed in range(10):
-        exchange.receive(
-            hostile(seed, 20_000).replace(b"\x01\x00\x00\x05\x08\x00\x00", b"\x02\x00\x00\x05\x08\x00\x00")
-        )
-    assert len(exchange._buffer) < 2000
-    assert isinstance(exchange.end(), WireError)
-    assert len(exchange.end().received) < 2000
