@@ -59,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("protocol", help="cli.frame.protocol")
     parser.add_argument("hex", nargs="+", help="cli.frame.hex")
     parser.add_argument("--direction", choices=[side.value for side in Direction], help="cli.frame.direction")
-    parser.add_argument("--edition", help="cli.frame.edition")
+    parser.add_argument("--protocol", "--edition", dest="edition", help="cli.frame.edition")
     litres = cjt188_frame.LITRE_DECIMALS
     parser.add_argument("--litre-decimals", type=int, choices=litres, help="cli.frame.litre_decimals")
     parser.add_argument("--clock-order", choices=cjt188_frame.CLOCK_ORDERS, help="cli.frame.clock_order")
@@ -76,6 +76,12 @@ def run(arguments: argparse.Namespace, out: Messages) -> int:
         for near in difflib.get_close_matches(arguments.protocol, names, n=1):
             print(out.text("cli.did_you_mean", value=near), file=sys.stderr)
         return 2
+    if (name := _not_taken(arguments)) is not None:
+        taken = ", ".join(map(_typed, _taken(arguments.protocol)))
+        print(
+            out.text("cli.frame.not_taken", name=_typed(name), value=arguments.protocol, known=taken), file=sys.stderr
+        )
+        return 2
     try:
         frame = bytes_of(" ".join(arguments.hex))
     except ValueError as error:
@@ -84,6 +90,22 @@ def run(arguments: argparse.Namespace, out: Messages) -> int:
     if arguments.protocol in _PAGES:
         return _run_page(_PAGES[arguments.protocol], frame, arguments, out)
     return _run_modbus(_PROTOCOLS[arguments.protocol], frame, arguments, out)
+
+
+def _taken(protocol: str) -> list[str]:
+    """The options that say something about frames of this protocol."""
+    return ["edition", *sorted(_PAGES[protocol].options)] if protocol in _PAGES else ["direction"]
+
+
+def _not_taken(arguments: argparse.Namespace) -> str | None:
+    """The first option given that another protocol has; to pass over it would look as if it had been obeyed."""
+    known = dict.fromkeys(name for protocol in (*_PROTOCOLS, *_PAGES) for name in _taken(protocol))
+    foreign = (name for name in known if name not in _taken(arguments.protocol))
+    return next((name for name in foreign if getattr(arguments, name) is not None), None)
+
+
+def _typed(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def _run_modbus(
@@ -144,7 +166,8 @@ def _run_page(shown: _Page, frame: bytes, arguments: argparse.Namespace, out: Me
         print("\n".join(_page_lines(shown.flattened(fields), arguments.protocol, out)))
     if error is None:
         return 0
-    _explain(error["code"], error["arguments"], out, sys.stderr if arguments.json else sys.stdout)
+    said = _in_words(error["arguments"], arguments.protocol, out)
+    _explain(error["code"], said, out, sys.stderr if arguments.json else sys.stdout)
     return 1
 
 
@@ -154,6 +177,12 @@ def _say_wrong(wrong: FrameError, arguments: argparse.Namespace, out: Messages) 
     else:
         _explain(wrong.code, wrong.arguments, out, sys.stdout)
     return 1
+
+
+def _in_words(arguments: Mapping[str, Any], protocol: str, out: Messages) -> dict[str, Any]:
+    """`arguments` with the parts of a frame by their titles instead of their keys."""
+    keys = {name: f"frame.{protocol}.{value}" for name, value in arguments.items() if name in {"part", "direction"}}
+    return {**arguments, **{name: out.text(key) for name, key in keys.items() if out.has(key)}}
 
 
 def _explain(code: str, arguments: Mapping[str, Any], out: Messages, stream: TextIO) -> None:

@@ -174,6 +174,41 @@ def test_an_unknown_protocol_is_corrected(capsys: pytest.CaptureFixture[str]) ->
     assert "Did you mean modbus-rtu?" in err
 
 
+READ = "6801000000000068110433333433B316"  # DL/T 645-2007: one meter's forward active total is asked for
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("sl651", "7E7E", "--flow-block", "B"), "--flow-block says nothing about sl651; that takes --edition."),
+        (("szy206", "6868", "--direction", "reply"), "--direction says nothing about szy206;"),
+        (("dlt645", READ, "--litre-decimals", "0"), "--litre-decimals says nothing about dlt645;"),
+        (("modbus-rtu", "01", "--edition", "2021"), "--edition says nothing about modbus-rtu;"),
+        (("dlt645", READ, "--protocol", "2004"), "--edition cannot be 2004; it can be auto, 1997, 2007."),
+    ],
+)
+def test_an_option_of_another_protocol_is_refused(
+    capsys: pytest.CaptureFixture[str], words: tuple[str, ...], said: str
+) -> None:
+    status, out, err = shown(capsys, *words)
+    assert (status, out) == (2, "")
+    assert said in " ".join(err.split())
+
+
+@pytest.mark.parametrize("option", ["--protocol", "--edition"])
+def test_the_edition_of_an_electricity_meter_goes_by_either_name(
+    capsys: pytest.CaptureFixture[str], option: str
+) -> None:
+    status, out, _ = shown(capsys, "dlt645", READ, "--json", option, "1997")
+    assert (status, json.loads(out)["protocol"]) == (0, "1997")
+
+
+def test_a_frame_speaks_the_language_of_its_reader(capsys: pytest.CaptureFixture[str]) -> None:
+    """Parts of a frame and its direction by their titles, not by the keys that machines get."""
+    assert main(["frame", "sl651", "7E7E3301060001011234328008020007250102080005035CBA", "--lang", "zh"]) == 1
+    assert "下行帧的结束符应为" in "".join(capsys.readouterr().out.split())
+
+
 def test_every_mistake_has_a_sentence_in_both_languages() -> None:
     tree = ast.parse(inspect.getsource(modbus_frame))
     calls = (

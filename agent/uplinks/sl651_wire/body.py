@@ -170,7 +170,7 @@ def _up(cursor: _Cursor, function: int, parts: list[Part]) -> None:
             raise BodyError("version", "6.6.4.19", expected=size, size=cursor.left)
         parts.append(Version(cursor.rest()))
     elif function == Function.QUERY_EVENTS:
-        data = cursor.take(2 * EVENTS, "ERC")
+        data = cursor.take(2 * EVENTS, "event_counts")
         parts.append(Events(tuple(int.from_bytes(data[at : at + 2], "big") for at in range(0, len(data), 2))))
 
 
