@@ -3,30 +3,36 @@
 Strategy: every derived reading carries a proof that names the rounds it rests on, every closing the readings around its
 hour; following them needs no second bookkeeping. A round is taken apart anew, from its stored bytes, through the
 profile it was read with; where that version is not at hand, it says so instead of guessing. What retention has taken is
-named with the hash that the chain keeps of it. The result is plain data: `kind` says what a node is, `rests_on` holds
-the next ones.
+named with the hash that the chain keeps of it. Where a declaration came late, the figure that stands now leads, with
+why it was revised, and below it what was told at first. The result is plain data: `kind` says what a node is,
+`rests_on` holds the next ones.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime, tzinfo
 from typing import Any
 
+from agent.clock import date_of
 from agent.decoding import Decoding
-from agent.derive.exact import OutOfDomain, instant_ms
-from agent.model import INTAKE, MANUAL, StoredRound
+from agent.derive.exact import MS_PER_HOUR, OutOfDomain, instant_ms
+from agent.intakes.outcome import Derived
+from agent.model import INTAKE, MANUAL, Layout, StoredRound
 from agent.reporting import frozen_versions, number_of
 from agent.reports.closings import Standing, between, standing_of
 from agent.reports.spans import Span, SpanKind, span_of
+from agent.revising import derived_again, late_for, revised_hours, revision_of, told_first_and_last
+from agent.store.book import Intake
 from agent.store.book_reader import BookReader, ClosingRow, LedgerRow
 
 _ROUND = re.compile(r"(?P<id>[0-9a-f]{8}-[0-9]{1,18})(?:/(?P<quantity>[a-z_]+))?")
 _AT = re.compile(r"(?P<name>[a-z0-9-]{1,32})@(?P<time>.+)")
 _OVER = re.compile(r"(?P<name>[a-z0-9-]{1,32}):(?P<period>[0-9Q-]+)")
-_DECLARED = ("replacement", "decision", "reading", "acknowledgement")
+_DECLARED = ("replacement", "decision", "reading", "acknowledgement", "withdrawal")
 _EPOCH = "SELECT epoch FROM epoch WHERE first <= ? ORDER BY first DESC LIMIT 1"
 _DIGEST_BYTES = 32
 _DEEP = 9  # more levels than there are
@@ -47,9 +53,20 @@ class NotExplainedError(Exception):
 class Explaining:
     """Explains the figures of one database. Raises as `BookReader` does."""
 
-    def __init__(self, book: BookReader, decoding: Decoding, *, zone: tzinfo, software: str) -> None:
-        """`software` is the version that explains; proofs name those that derived."""
+    def __init__(
+        self,
+        book: BookReader,
+        decoding: Decoding,
+        *,
+        zone: tzinfo,
+        software: str,
+        intake: Callable[[str], Intake | None],
+    ) -> None:
+        """`software` is the version that explains; proofs name those that derived. `intake` gives a configured intake,
+        asked only where something is to be derived again.
+        """
         self._book = book
+        self._intake = intake
         self._decoding = decoding
         self._zone = zone
         self._software = software
@@ -60,7 +77,9 @@ class Explaining:
         Raises: NotExplainedError.
         """
         if found := _ROUND.fullmatch(asked):
-            return self.round(found["id"], quantity=found["quantity"], levels=_DEEP if deep else 2)
+            node = self.round(found["id"], quantity=found["quantity"], levels=_DEEP if deep else 2)
+            stored = self._book.find(found["id"])
+            return node if stored is None else {**node, **self._outdated(stored)}
         if found := _OVER.fullmatch(asked):
             return self._period(found["name"], found["period"], levels=_DEEP if deep else 0)
         if found := _AT.fullmatch(asked):
@@ -68,7 +87,7 @@ class Explaining:
             newest = self._book.at(found["name"], at_ms)
             if newest is None:
                 raise NotExplainedError("nothing_at", name=found["name"], time=found["time"])
-            return self.round(newest.id, levels=_DEEP if deep else 2)
+            return self._standing(newest, levels=_DEEP if deep else 2)
         raise NotExplainedError("not_understood", value=asked)
 
     def round(self, round_id: str, *, quantity: str | None = None, levels: int) -> Node:
@@ -90,11 +109,68 @@ class Explaining:
         if not levels:
             return node
         if stored.layout.protocol == INTAKE:
-            return {**node, **self._derived(stored, levels - 1)}
+            return {**node, **self._derived(stored.layout, json.loads(stored.proof or "{}"), levels - 1)}
         if stored.layout.protocol == MANUAL:
             (raw,) = self._book.rounds.raw(stored.number)
             return {**node, "entered": json.loads(raw) if raw else {}}
         return {**node, **self._decoding.told(stored, self._book.rounds.raw(stored.number), quantity)}
+
+    # --- what was revised
+
+    def _standing(self, told: StoredRound, levels: int) -> Node:
+        """What stands now for a reading: itself, or what took its place since a declaration came late."""
+        hours = revised_hours(self._book, told) if told.layout.protocol == INTAKE else []
+        if hours and told.layout.period_ms == MS_PER_HOUR and hours[0].at_ms == told.at_ms:
+            return self._hour(told, hours[0], levels)
+        because = late_for(self._book, told, hours)
+        if not because:
+            return self.round(told.id, levels=levels)
+        intake = self._intake(told.layout.meter)
+        again = None if intake is None else derived_again(self._book, intake, told)
+        found: Node = {"kind": "again", "intake": told.layout.meter, "at_ms": told.at_ms, "values": {}}
+        if again is None:
+            found |= {"rests_on": [self._boundary(row, levels) for row in hours]}
+        else:
+            assert intake is not None
+            layout = replace(told.layout, version=intake.version)
+            found |= {"values": _values_again(again), **self._derived(layout, json.loads(again.proof), levels - 1)}
+        found["rests_on"].append(self._first_told(told))
+        return {**found, "revised": {"earlier_m3": [], "because": [_declaration(row) for row in because]}}
+
+    def _hour(self, told: StoredRound, row: ClosingRow, levels: int) -> Node:
+        """The reading of a closed hour that was settled anew, as it was told last."""
+        revision = revision_of(self._book, told.layout.meter, row)
+        if revision is None:
+            return self.round(told.id, levels=levels)
+        first, last = told_first_and_last(self._book, told, revision)
+        node = {**self.round(last.id, levels=levels), **self._revised(told.layout.meter, row)}
+        if first.number != last.number:
+            node["rests_on"].append(self._first_told(first))
+        return node
+
+    def _revised(self, intake: str, row: ClosingRow) -> Node:
+        """Why a closed hour is not as it was first settled; nothing where it is."""
+        revision = revision_of(self._book, intake, row)
+        if revision is None:
+            return {}
+        because = [_declaration(each) for each in revision.because]
+        return {"revised": {"earlier_m3": [f"{each:f}" for each in revision.earlier], "because": because}}
+
+    def _first_told(self, told: StoredRound) -> Node:
+        return {**self.round(told.id, levels=0), "kind": "told"}
+
+    def _outdated(self, stored: StoredRound) -> Node:
+        """That a reading does not stand any more, and why; nothing where it does."""
+        if stored.layout.protocol != INTAKE:
+            return {}
+        because = late_for(self._book, stored, revised_hours(self._book, stored))
+        if not because or stored.at_ms is None:
+            return {}
+        at = date_of(stored.at_ms).astimezone(self._zone).isoformat(timespec="milliseconds")
+        figure = f"{stored.layout.meter}@{at}"
+        return {"outdated": {"figure": figure, "because": [_declaration(row) for row in because]}}
+
+    # --- one round
 
     def _gone(self, round_id: str) -> Node:
         """A round that is no longer stored: what the chain still knows of it."""
@@ -109,21 +185,20 @@ class Explaining:
         digest = digests[(number - first) * _DIGEST_BYTES : (number - first + 1) * _DIGEST_BYTES]
         return {"kind": "gone", "id": round_id, "seal": seal, "sha256": digest.hex()}
 
-    def _derived(self, stored: StoredRound, levels: int) -> Node:
+    def _derived(self, layout: Layout, proof: Mapping[str, Any], levels: int) -> Node:
         """What an intake's reading rests on, as its proof says."""
-        proof = json.loads(stored.proof or "{}")
         ends = [proof[name] for name in ("from", "to") if name in proof]
         ends += [proof[name]["id"] for name in ("before", "after") if name in proof]
         for shown in proof.get("registers", {}).values():  # a closing names every register's readings
             ends += [shown[name]["id"] for name in ("before", "after") if isinstance(shown.get(name), Mapping)]
         sources = [self._source(name, levels) for name in dict.fromkeys(ends)]
         times = [node["at_ms"] for node in sources if node.get("at_ms") is not None]
-        meters = {stored.layout.meter, *proof.get("registers", {})}
+        meters = {layout.meter, *proof.get("registers", {})}
         span = (min(times), max(times)) if times else (0, -1)
         return {
-            "intake": stored.layout.meter,
-            "code": stored.layout.address,
-            "settings_version": stored.layout.version,
+            "intake": layout.meter,
+            "code": layout.address,
+            "settings_version": layout.version,
             "software": proof.get("software", ""),
             "proof": proof,
             "coefficients": [self._coefficient(name) for name in _coefficients_in(proof)],
@@ -181,7 +256,7 @@ class Explaining:
             ],
             "declarations": [_declaration(row) for row in self._declared(meters, span.begin_ms, span.end_ms - 1)],
             "frozen": self._frozen(intake, span),
-            "rests_on": [self._boundary(row, levels) for row in rows],
+            "rests_on": [{**self._boundary(row, levels), **self._revised(intake, row)} for row in rows],
         }
 
     def _boundary(self, row: ClosingRow, levels: int) -> Node:
@@ -197,7 +272,7 @@ class Explaining:
             "method": edge.method,
             "offset_ms": edge.offset_ms,
             "bracket_ms": edge.bracket_ms,
-            "rests_on": [self.round(name, levels=levels) for name in dict.fromkeys(ids)],
+            "rests_on": [self._source(name, levels) for name in dict.fromkeys(ids)],
         }
 
     def _frozen(self, intake: str, span: Span) -> list[Node]:
@@ -257,6 +332,15 @@ def _values(stored: StoredRound, quantity: str | None) -> dict[str, Node]:
     }
 
 
+def _values_again(derived: Derived) -> dict[str, Node]:
+    """The same of what was derived once more."""
+    return {
+        name: {"value": None if value is None else f"{value:f}", "quality": list(derived.quality.get(name, ()))}
+        for name, value in zip(derived.quantities, derived.values, strict=True)
+        if not isinstance(value, frozenset)
+    }
+
+
 def _coefficients_in(proof: Mapping[str, Any]) -> list[str]:
     parts = [proof, *proof.get("parts", ())]
     return list(dict.fromkeys(part["coefficient"] for part in parts if part.get("coefficient")))
@@ -269,6 +353,7 @@ def _declaration(row: LedgerRow) -> Node:
         "about": row.kind,
         "subject": row.subject,
         "at_ms": row.at_ms,
+        "entered_ms": row.entered_ms,
         "who": row.who,
         "body": row.body,
     }

@@ -14,16 +14,20 @@ from pathlib import Path
 from typing import Any
 
 from agent import page
+from agent.bookkeeping import intake_of
 from agent.client import DEFAULT_CONFIG, Site, site_of
-from agent.config import PROFILES
+from agent.config import PROFILES, load
 from agent.declaring import store_refusal
 from agent.decoding import Decoding
 from agent.explaining import Explaining, Node, NotExplainedError
+from agent.form.problems import FormErrors
 from agent.messages import Messages, place_text
 from agent.profiles import Library
 from agent.quantities import QUANTITIES
 from agent.reports.wording import number
+from agent.store.book import Intake
 from agent.store.book_reader import BookReader
+from agent.uplinks.registry import settings_models
 from drivers.registry import DRIVERS
 
 HELP_KEY = "cli.verb.explain"
@@ -44,7 +48,13 @@ def run(arguments: argparse.Namespace, out: Messages) -> int:
     library = Library(drivers=DRIVERS, directories=(arguments.config.parent / PROFILES,))
     try:
         with closing(BookReader(site.store)) as book:
-            explaining = Explaining(book, Decoding(library, DRIVERS), zone=site.timezone, software=version("qushui"))
+            explaining = Explaining(
+                book,
+                Decoding(library, DRIVERS),
+                zone=site.timezone,
+                software=version("qushui"),
+                intake=lambda name: _intake(arguments.config, name),
+            )
             tree = explaining.explained(arguments.figure, deep=arguments.deep)
     except NotExplainedError as error:
         print(out.text(f"explain.wrong.{error.code}", **error.arguments), file=sys.stderr)
@@ -57,6 +67,15 @@ def run(arguments: argparse.Namespace, out: Messages) -> int:
     else:
         print("\n".join(_Telling(out, site).lines(tree, 0)))
     return 0
+
+
+def _intake(config: Path, name: str) -> Intake | None:
+    """An intake as it is configured; None where it is not, or the configuration is wrong."""
+    try:
+        found = load(config, drivers=DRIVERS, uplink_settings=settings_models()).intakes.get(name)
+    except FormErrors:
+        return None
+    return None if found is None else intake_of(found)
 
 
 class _Telling:
@@ -74,6 +93,8 @@ class _Telling:
             "period": self._period,
             "closing": self._closing,
             "declaration": self._declaration,
+            "again": self._again,
+            "told": self._first_told,
         }
         head, *rest = tellers[node["kind"]](node)
         yield from self._fitted(head, 2 * depth)
@@ -95,12 +116,11 @@ class _Telling:
     def _round(self, node: Node) -> Iterator[str]:
         origin = self._text(f"origin.{node['origin']}")
         yield self._text("round", id=node["id"], meter=node["meter"], at=self._at(node["at_ms"]), origin=origin)
-        for name, told in node["values"].items():
-            quality = " ".join(told["quality"])
-            unit = QUANTITIES[name].unit if name in QUANTITIES else ""
-            key = "missing" if told["value"] is None else "value"
-            shown = {"value": told["value"], "unit": unit, "quality": quality}
-            yield self._text(key, quantity=self._out.quantity(name), **shown)
+        if "outdated" in node:
+            yield self._text("outdated", figure=node["outdated"]["figure"])
+            yield from map(self._because, node["outdated"]["because"])
+        yield from self._values(node)
+        yield from self._revised(node)
         if "exchanges" in node:
             yield from self._frames(node)
         if "entered" in node:
@@ -108,6 +128,42 @@ class _Telling:
         if "proof" in node:
             yield from self._derived(node)
         yield self._seal(node["seal"])
+
+    def _values(self, node: Node) -> Iterator[str]:
+        for name, told in node["values"].items():
+            quality = " ".join(told["quality"])
+            unit = QUANTITIES[name].unit if name in QUANTITIES else ""
+            key = "missing" if told["value"] is None else "value"
+            shown = {"value": told["value"], "unit": unit, "quality": quality}
+            yield self._text(key, quantity=self._out.quantity(name), **shown)
+
+    def _again(self, node: Node) -> Iterator[str]:
+        """What stands in place of a reading that was told and is not told again."""
+        yield self._text("again", intake=node["intake"], at=self._at(node["at_ms"]))
+        yield from self._values(node)
+        if not node["values"]:
+            yield self._text("again_not_shown")
+        yield from self._revised(node)
+        if "proof" in node:
+            yield from self._derived(node)
+
+    def _first_told(self, node: Node) -> Iterator[str]:
+        yield self._text("first_told", id=node["id"], at=self._at(node["at_ms"]))
+        yield from self._values(node)
+        yield self._seal(node["seal"])
+
+    def _revised(self, node: Node) -> Iterator[str]:
+        """Why a figure is not what it was at first."""
+        if "revised" not in node:
+            return
+        for number_, volume in enumerate(node["revised"]["earlier_m3"], 1):
+            yield self._text("earlier", revision=number_, volume=_plain(volume))
+        yield from map(self._because, node["revised"]["because"])
+        if not node["revised"]["because"]:
+            yield self._text("because_of_settings")
+
+    def _because(self, node: Node) -> str:
+        return self._text("because", declaration=self._declared(node), entered=self._at(node["entered_ms"]))
 
     def _seal(self, seal: Mapping[str, Any] | None) -> str:
         return self._text("not_sealed") if seal is None else self._text("seal", **seal)
@@ -147,9 +203,13 @@ class _Telling:
                 ends = {"begin": shown["from"], "end": shown["to"], "multiplier": shown["multiplier"]}
                 yield self._text("register", meter=meter, **ends)
         if proof.get("flags"):
-            yield self._text("flags", flags=" ".join(f"{word} {self._out.reason(word)}" for word in proof["flags"]))
+            yield self._text("flags", flags=" ".join(map(self._flag, proof["flags"])))
         yield from map(self._coefficient, node["coefficients"])
         yield from (self._declared(each) for each in node["declarations"])
+
+    def _flag(self, word: str) -> str:
+        reason = self._out.reason(word)
+        return word if reason == word else f"{word} {reason}"
 
     def _coefficient(self, node: Node) -> str:
         told = {"name": node["name"], "who": node.get("who", "-"), "at": self._at(node.get("at_ms"))}
@@ -193,6 +253,7 @@ class _Telling:
             yield self._text("closing_offset", minutes=f"{node['offset_ms'] / _MINUTE_MS:.1f}")
         if node["bracket_ms"]:
             yield self._text("closing_bracket", minutes=f"{node['bracket_ms'] / _MINUTE_MS:.1f}")
+        yield from self._revised(node)
 
 
 def _plain(text: str | None) -> str:

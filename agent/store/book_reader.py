@@ -20,6 +20,12 @@ _CLOSINGS = (
     "SELECT at_ms, revision, number, body, state FROM closing AS c WHERE intake = ? AND at_ms BETWEEN ? AND ?"
     " AND revision = (SELECT max(revision) FROM closing WHERE intake = c.intake AND at_ms = c.at_ms) ORDER BY at_ms"
 )
+_REVISIONS = "SELECT at_ms, revision, number, body, state FROM closing WHERE intake = ? AND at_ms = ? ORDER BY revision"
+_TOLD = (
+    "SELECT number FROM round WHERE number BETWEEN ? AND ? AND boot_ms = ?"
+    " AND layout IN (SELECT id FROM layout WHERE protocol = ? AND meter = ? AND period_ms = ?)"
+    " ORDER BY number DESC LIMIT 1"
+)
 _EVENTS = (
     "SELECT rule, version, intake, subject, quantity, began_ms, ended_ms, level, first, last, body FROM event"
     " WHERE (?1 IS NULL OR intake = ?1) AND (?2 IS NULL OR ended_ms IS NULL OR ended_ms >= ?2)"
@@ -41,7 +47,9 @@ _END = 1 << 62
 
 
 class LedgerRow(NamedTuple):
-    """A declaration. `at_ms`: from when it counts (None: for no time); `entered_ms`: when it was made, None undated."""
+    """A declaration. `at_ms`: from when it counts (None: for no time); `entered_ms`: when it was made, None undated;
+    `round`: the number that the next round got then.
+    """
 
     id: int
     kind: str
@@ -50,6 +58,7 @@ class LedgerRow(NamedTuple):
     body: dict[str, Any]
     who: str
     entered_ms: int | None
+    round: int
 
 
 class ClosingRow(NamedTuple):
@@ -105,7 +114,8 @@ class BookReader:
     def ledger(self, kind: str | None = None, subject: str | None = None) -> list[LedgerRow]:
         """The declarations in the order they were made."""
         found = self.rounds.query(_LEDGER, (kind, subject))
-        return [LedgerRow._make((*row[:4], json.loads(row[4]), row[5], self.rounds.moment(*row[6:]))) for row in found]
+        moment = self.rounds.moment
+        return [LedgerRow._make((*row[:4], json.loads(row[4]), row[5], moment(*row[6:]), row[6])) for row in found]
 
     def withdrawn(self) -> dict[int, int]:
         """The declarations that count no longer, each with the number of the one that withdrew it."""
@@ -118,6 +128,22 @@ class BookReader:
     def closing(self, intake: str, at_ms: int) -> ClosingRow | None:
         """The newest revision of one full hour; None while it is not closed."""
         return next(iter(self.closings(intake, at_ms, at_ms)), None)
+
+    def revisions(self, intake: str, at_ms: int) -> list[ClosingRow]:
+        """All revisions of one full hour, the first one first."""
+        return [_closing(row) for row in self.rounds.query(_REVISIONS, (intake, at_ms))]
+
+    def told(self, intake: str, at_ms: int, period_ms: int, first: int, last: int = _END) -> StoredRound | None:
+        """The newest reading of an intake dated exactly `at_ms` (UTC ms), of the rounds from `first` on, to `last`."""
+        last = min(last, first + _WINDOWS[1])
+        for begin, end, offset_ms in reversed(self.rounds.spells()):
+            top = last if end is None else min(last, end - 1)
+            if offset_ms is None or top < max(first, begin):
+                continue
+            where = (max(first, begin), top, at_ms - offset_ms, INTAKE, intake, period_ms)
+            for (number,) in self.rounds.query(_TOLD, where):
+                return self._round(number)[0]
+        return None
 
     def events(
         self,
@@ -148,19 +174,30 @@ class BookReader:
     def at(self, meter: str, at_ms: int) -> StoredRound | None:
         """The newest round of a meter, or an intake, dated at or before `at_ms` (UTC ms).
 
-        What was entered or derived long after its date is not looked for.
+        What was entered or derived long after its date is not looked for in the boot of that date, and is found in a
+        later one.
         """
+        best: StoredRound | None = None
         for first, end, offset_ms in reversed(self.rounds.spells()):
             if offset_ms is None:
                 continue
             boot_ms = at_ms - offset_ms
-            top = self._first_after(first, end or self.rounds.committed() + 1, boot_ms) - 1 + _BEHIND
-            top = top if end is None else min(top, end - 1)
-            for window in _WINDOWS:
-                for (number,) in self.rounds.query(_NEWEST, (max(first, top - window), top, boot_ms, meter)):
-                    return self._round(number)[0]
-                if top - window <= first:
-                    break
+            after = self._first_after(first, end or self.rounds.committed() + 1, boot_ms)
+            top = after - 1 + _BEHIND
+            found = self._newest(meter, first, top if end is None else min(top, end - 1), boot_ms)
+            if found is not None and (best is None or (found.at_ms or 0) > (best.at_ms or 0)):
+                best = found
+            has_been = bool(self.rounds.query(_MEASURED, (first, after, INTAKE, MANUAL)))
+            if best is not None and has_been:  # in boots before this one everything is older
+                break
+        return best
+
+    def _newest(self, meter: str, first: int, top: int, boot_ms: int) -> StoredRound | None:
+        for window in _WINDOWS:
+            for (number,) in self.rounds.query(_NEWEST, (max(first, top - window), top, boot_ms, meter)):
+                return self._round(number)[0]
+            if top - window <= first:
+                break
         return None
 
     def _first_after(self, first: int, end: int, boot_ms: int) -> int:

@@ -12,6 +12,7 @@ import yaml
 
 from agent import page
 from agent.cli.main import VERBS
+from agent.derive.flags import Flag
 from agent.faults import FaultCode
 from agent.messages import LANGUAGES, Messages, _files, _read, evidence_lines, fault_text, language_of
 from agent.model import Reason
@@ -110,7 +111,7 @@ def raw_fault(messages: Messages, code: str, part: str) -> tuple[str, ...]:
 
 
 def test_every_reason_has_words(messages: Messages) -> None:
-    for word in (*Reason, *NoValue):
+    for word in (*Reason, *NoValue, *Flag):
         assert messages.reason(word) != word
 
 

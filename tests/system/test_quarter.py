@@ -86,6 +86,79 @@ def test_a_wrong_replacement_changes_the_figures_and_its_withdrawal_brings_them_
     assert main(["verify", str(copy.path)]) == 0
 
 
+@pytest.fixture(scope="module")
+def revised(books: Books, tmp_path_factory: pytest.TempPathFactory) -> Books:
+    """The same, with a swap on July 1st, 8:10, that was entered after everything had been told."""
+    copy = books.copied(tmp_path_factory.mktemp("revised"))
+    words = ("--old-final", "1020.2125", "--new-initial", "1010.2125", "--who", "Li", "--yes")  # 10 more, at CT 20
+    assert main(["enter", "replacement", "pump-kwh", "--quantity", "energy_import", "--at", "2026-07-01 07:40", *words,
+                 "-c", str(copy.config)]) == 0  # fmt: skip
+    copy.derive()
+    return copy
+
+
+def test_an_hour_that_was_revised_leads_with_what_stands_and_says_why(books: Books, revised: Books, capsys) -> None:
+    before = told(books, capsys, "explain", "well-3@2026-07-01T09:00")
+    now = told(revised, capsys, "explain", "well-3@2026-07-01T09:00")
+    volumes = [Decimal(each["values"]["volume_withdrawn"]["value"]) for each in (now, before)]
+    assert volumes[0] - volumes[1] == 10 * 20 * Decimal("2.2")
+    assert "REVISED" in now["values"]["volume_withdrawn"]["quality"]
+    (cause,) = now["revised"]["because"]
+    assert (cause["about"], cause["subject"], cause["who"]) == ("replacement", "pump-kwh", "Li")
+    assert [Decimal(each) for each in now["revised"]["earlier_m3"]] == [volumes[1]]
+    assert (now["rests_on"][-1]["kind"], now["rests_on"][-1]["id"]) == ("told", before["id"])
+
+
+def test_a_reading_between_hours_is_derived_again_and_leads(books: Books, revised: Books, capsys) -> None:
+    before = told(books, capsys, "explain", "well-3@2026-07-01T08:37")
+    now = told(revised, capsys, "explain", "well-3@2026-07-01T08:37")
+    volumes = [Decimal(each["values"]["volume_withdrawn"]["value"]) for each in (now, before)]
+    assert now["kind"] == "again"
+    assert volumes[0] - volumes[1] == 10 * 20 * Decimal("2.2")
+    assert [each["about"] for each in now["revised"]["because"]] == ["replacement"]
+    assert now["proof"]["registers"] == before["proof"]["registers"]  # of that interval, after the swap
+    assert (now["rests_on"][-1]["kind"], now["rests_on"][-1]["id"]) == ("told", before["id"])
+    old = told(revised, capsys, "explain", before["id"])
+    assert (old["id"], old["values"]) == (before["id"], before["values"])
+    assert told(revised, capsys, "explain", old["outdated"]["figure"]) == now
+
+
+def test_what_a_late_declaration_did_not_touch_stands_as_it_was_told(books: Books, revised: Books, capsys) -> None:
+    for figure in ("well-3@2026-07-01T07:00", "well-3@2026-07-01T06:37", "canal-1@2026-07-01T09:00"):
+        assert told(revised, capsys, "explain", figure) == told(books, capsys, "explain", figure)
+
+
+def test_a_reading_that_other_settings_would_tell_differently_is_not_made_up(
+    revised: Books, tmp_path: Path, capsys
+) -> None:
+    copy = revised.copied(tmp_path)
+    copy.config.write_text(copy.config.read_text("utf-8").replace("ct: 100/5", "ct: 200/5"), encoding="utf-8")
+    now = told(copy, capsys, "explain", "well-3@2026-07-01T08:37")
+    assert (now["kind"], now["values"]) == ("again", {})
+    assert [each["kind"] for each in now["rests_on"]] == ["closing", "closing", "told"]
+
+
+def test_a_boundary_beside_a_swap_rests_on_what_was_declared(revised: Books, tmp_path: Path, capsys) -> None:
+    copy = revised.copied(tmp_path)
+    words = ("--old-final", "1018", "--new-initial", "1018", "--who", "Li", "--yes")
+    assert main(["enter", "replacement", "pump-kwh", "--quantity", "energy_import", "--at", "2026-07-01 23:50", *words,
+                 "-c", str(copy.config)]) == 0  # fmt: skip
+    copy.derive()
+    capsys.readouterr()
+    end = told(copy, capsys, "explain", "well-3:2026-07-01")["rests_on"][1]
+    assert [each["kind"] for each in end["rests_on"]] == ["declaration", "round"]
+
+
+@pytest.mark.parametrize("lang", ["zh", "en"])
+@pytest.mark.parametrize("figure", ["2026-07-01T09:00", "2026-07-01T08:37", ":2026-07-01"])
+def test_a_revision_is_told_in_words_of_the_language(revised: Books, capsys, figure: str, lang: str) -> None:
+    words = f"well-3{figure if figure[0] == ':' else '@' + figure}"
+    assert main(["explain", words, "-c", str(revised.config), "--lang", lang]) == 0
+    out = capsys.readouterr().out
+    assert "explain." not in out
+    assert ("修订原因" if lang == "zh" else "revised because of") in out.replace("\n", "")
+
+
 def test_a_closing_that_its_sealed_reading_does_not_tell_is_found(books: Books, tmp_path: Path, capsys) -> None:
     copy = books.copied(tmp_path)
     assert main(["verify", str(copy.path), "--json"]) == 0
