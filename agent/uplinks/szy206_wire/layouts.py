@@ -155,9 +155,9 @@ def _numbers(*numbers: tuple[str, Number]) -> _Make:
 
 
 def _intervals(rules: Rules) -> tuple[Layout, ...]:
-    """14 intervals, as an implementation of 2021 also 15."""
+    """14 intervals are written; an implementation of 2021 sends as many as it has, up to 15."""
     interval = rules.number(_INTERVAL)
-    return tuple(Layout(_KINDS, Intervals(slots, interval)) for slots in (14, 15))
+    return tuple(Layout(_KINDS, Intervals(slots, interval)) for slots in (14, 15, *range(13, 0, -1)))
 
 
 def _set_intervals(rules: Rules) -> tuple[Layout, ...]:

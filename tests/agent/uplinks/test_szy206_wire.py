@@ -183,6 +183,11 @@ BODIES: list[tuple[int, int, str, Fields, Fields]] = [
         {"intervals_min": {"2": 60, "14": 5}, "pw_hex": "1234", "tp": LONG},
     ),
     (0xB0, 0x53, "0100" + "9999" + "0000" * 13, {}, {"kinds_bits": [0], "intervals_min": {"0": 9999}}),
+    (0x80, 0x53, "0100" + "1000" + "6000", {}, {"kinds_bits": [0], "intervals_min": {"0": 10, "1": 60}}),
+    (
+        0x00, 0xA1, "0100" + "1000" + "6000" + "1234" + LONG_TAG, {"edition": "2021"},
+        {"kinds_bits": [0], "intervals_min": {"0": 10, "1": 60}, "pw_hex": "1234", "tp": LONG},
+    ),
     (0x30, 0xA0, "0470" + "1234" + TAG, {}, {"kinds_bits": [2, 12, 13, 14], "pw_hex": "1234"}),
     (0xB0, 0x54, "0400", {}, {"kinds_bits": [2]}),
     (0x30, 0x15, "00100000" + "0000" + TAG, {}, {"recharge_m3": 1000}),
