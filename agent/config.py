@@ -255,6 +255,7 @@ class _Loader:
             quantities={name: each.quantities for name, each in (meters | manual).items()},
             periods_ms={name: each.poll_ms for name, each in meters.items()}
             | {name: each.period_ms for name, each in manual.items()},
+            by_hand=manual.keys(),
         )
         zone = ZoneInfo("UTC" if station is None else station.timezone)
         return intakes_of(self._document, known, self._shelf, zone)

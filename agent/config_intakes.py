@@ -6,7 +6,7 @@ one section is judged by the models of `intakes.form`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
 from decimal import Decimal
@@ -18,6 +18,7 @@ from pydantic import BaseModel
 from agent.archive.shelf import Shelf
 from agent.form.judge import accepted
 from agent.form.nodes import Document, Node, Steps, is_name, shown
+from agent.form.problems import near
 from agent.intakes.form import ConvertedForm, IntakeForm, PermitForm, RangeForm, StatusForm, Total
 from agent.intakes.making import settings_of
 from agent.intakes.settings import IntakeSettings
@@ -38,11 +39,14 @@ Form = TypeVar("Form", bound=BaseModel)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownMeters:
-    """The meters of the file: all their names, and of those that stand what they tell and how often, ms."""
+    """The meters of the file: all their names, and of those that stand what they tell and how often, ms; `by_hand` are
+    those that people read.
+    """
 
     names: Sequence[str]
     quantities: Mapping[str, Sequence[str]]
     periods_ms: Mapping[str, int]
+    by_hand: Collection[str]
 
 
 class _Reference(NamedTuple):
@@ -77,12 +81,13 @@ def intakes_of(document: Document, meters: KnownMeters, shelf: Shelf, zone: tzin
         for reference in _references(path, node):
             _check_reference(document, reference, meters)
         _check_totals(document, path, node, taken)
+        _check_aquifer(document, path, node)
         _check_permit(document, path)
         _check_range(document, path)
         _check_status(document, path)
         _check_ways(document, path, node)
         for way in _WAYS:
-            _check_electricity(document, (*path, way))
+            _check_electricity(document, (*path, way), meters.by_hand)
         form = _archived(document, path, node, shelf, taken)
         if form is not None:
             found[name] = settings_of(name, form, zone=zone, periods_ms=meters.periods_ms)
@@ -169,7 +174,10 @@ def _check_reference(document: Document, named: _Reference, meters: KnownMeters)
     if not is_name(named.meter) or named.quantity not in QUANTITIES:
         return  # its own model complains
     if named.meter not in meters.names:
-        document.complain_reference(named.path, "meter", meters.names)
+        known = " ".join(sorted(meters.names)) or "-"
+        document.complain(
+            named.path, "meter", value=named.meter, allowed=known, **near(named.meter, list(meters.names))
+        )
     elif named.allowed and named.quantity not in named.allowed:
         arguments = {"value": named.quantity, "allowed": " ".join(named.allowed)}
         document.complain(named.at_quantity, "channel-quantity", **arguments)
@@ -191,6 +199,12 @@ def _check_totals(document: Document, path: Steps, node: Node, taken: _Taken) ->
                 counting.add(each.meter)
             elif each.meter in counting:
                 document.complain(each.path, "check-same", value=each.meter)
+
+
+def _check_aquifer(document: Document, path: Steps, node: Node) -> None:
+    source = _text(node.entries().get("source"))
+    if source in {"surface", "recycled"} and "aquifer" in node.entries():
+        document.complain_key((*path, "aquifer"), "aquifer-alone", value=source)
 
 
 def _check_permit(document: Document, path: Steps) -> None:
@@ -245,8 +259,12 @@ def _check_ways(document: Document, path: Steps, node: Node) -> None:
         document.complain((*path, "check", "electricity"), "check-electricity")
 
 
-def _check_electricity(document: Document, path: Steps) -> None:
-    """Every kilowatt has a pump, every pump a coefficient, and no load but the pump looks like pumping."""
+def _check_electricity(document: Document, path: Steps, by_hand: Collection[str]) -> None:
+    """Every kilowatt has a pump, every pump a coefficient, and no load but the pump looks like pumping.
+
+    The mean power of a month is below what a running pump draws: of a meter that people read only a known standby power
+    tells that water was lifted at all.
+    """
     node, depth = document.root.at(path)
     if depth < len(path) or "electricity" not in node.entries():
         return
@@ -261,6 +279,8 @@ def _check_electricity(document: Document, path: Steps) -> None:
                 document.complain((*path, "pumps", name), "pump-running")
     elif "coefficient" not in keys:
         document.complain(path, "coefficient-or-pumps")
+    if _text(keys["electricity"]) in by_hand and "standby_kw" not in keys:
+        document.complain((*path, "electricity"), "standby-by-hand", value=_text(keys["electricity"]))
     _check_datum(document, path, keys)
     form = _part(document, path, ConvertedForm)
     if form is not None:

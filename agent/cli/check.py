@@ -7,14 +7,17 @@ import json
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 
 from agent import page
 from agent.client import DEFAULT_CONFIG
 from agent.config import load
 from agent.derive.energy import SHORT_INTERVAL_MS
+from agent.derive.exact import MS_PER_HOUR
 from agent.form.problems import FormErrors, Problem
 from agent.intakes.settings import IntakeSettings
+from agent.intakes.sources import Source, period_ms, sources_of
 from agent.messages import Messages, problem_lines
 from agent.planning import plans_of
 from agent.settings import Config
@@ -23,6 +26,8 @@ from agent.wiring import cost_of, wire_of
 from drivers.registry import DRIVERS
 
 HELP_KEY = "cli.verb.check"
+_LATE = Decimal("1.5")  # periods until a reading is missing
+_DAY_H = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +76,35 @@ def advice_on(config: Config) -> Iterator[Advice]:
 
 
 def _advice_on_intake(intake: IntakeSettings) -> Iterator[Advice]:
-    """A plan above its permit, and readings of an energy meter too rare to see a run."""
+    """A plan above its permit, and readings too rare to see a run, or to know how often a register passed its end."""
     permit = intake.permit
     if permit is not None and permit.annual_m3 is not None and sum(permit.plan_m3) > permit.annual_m3:
         plan, limit = f"{sum(permit.plan_m3):f}", f"{permit.annual_m3:f}"
         yield Advice("plan-over-permit", {"intake": intake.name, "plan": plan, "limit": limit})
     energy = intake.energy
-    if energy is not None and intake.periods_ms.get(energy.meter, 0) > SHORT_INTERVAL_MS:
+    is_rare = energy is not None and period_ms(intake, energy.meter) > SHORT_INTERVAL_MS
+    if energy is not None and is_rare and energy.standby_kw is None:
         yield Advice("rare-energy", {"intake": intake.name, "meter": energy.meter})
+    for source in sources_of(intake, ()):
+        yield from _advice_on_register(intake, source)
+
+
+def _advice_on_register(intake: IntakeSettings, source: Source) -> Iterator[Advice]:
+    """A register that may pass its end while a reading is late: nobody would know how often, and there is no volume."""
+    site = source.water or source.energy
+    if site is None:
+        return
+    register, unit = site.register, "m³" if source.water else "kWh"
+    wrap_h = register.capacity * register.factor / register.most_per_h
+    period_h = Decimal(source.period_ms) / MS_PER_HOUR
+    if period_h * _LATE >= wrap_h:
+        told = {"digits": str(register.digits), "most": _short(register.most_per_h), "unit": unit}
+        days = {"period_days": _short(period_h / _DAY_H), "wrap_days": _short(wrap_h / _DAY_H)}
+        yield Advice("wraps-first", {"intake": intake.name, "meter": source.meter, **told, **days})
+
+
+def _short(amount: Decimal) -> str:
+    return f"{amount:.1f}".removesuffix(".0")
 
 
 def _advice_text(advice: Advice, config: Config, out: Messages) -> str:

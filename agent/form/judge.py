@@ -70,6 +70,7 @@ def _complain(document: Document, base: Steps, details: ErrorDetails, model: typ
         key = str(local[-1])
         known = _keys(model, tagged[:-1])
         arguments = {"key": key, "allowed": " ".join(sorted(known)), **near(key, known)}
+        code = _not_a_key(key) or code
         on_key = True
     elif code == "missing":
         arguments = {"key": str(local[-1])}
@@ -77,6 +78,13 @@ def _complain(document: Document, base: Steps, details: ErrorDetails, model: typ
         arguments |= near(arguments["value"], arguments["allowed"].split())
     complain = document.complain_key if on_key else document.complain
     complain(path, code, **arguments)
+
+
+def _not_a_key(key: str) -> str | None:
+    """The likelier mistake behind an unknown key: the digits behind a comma, or a colon without its space."""
+    if key.isdecimal():
+        return "key-comma"
+    return "key-colon" if ":" in key or "：" in key else None
 
 
 def _code(details: ErrorDetails) -> str:

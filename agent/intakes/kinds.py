@@ -90,7 +90,7 @@ class _Ratio(Kind):
     def read(self, value: object) -> Decimal:
         if isinstance(value, str) and (match := _RATIO.fullmatch(value)) is not None:
             first, second = Decimal(match[1]), Decimal(match[2])
-            if first > 0 and second > 0:
+            if first >= second > 0:
                 return ratio("transformer", first, second)
         try:
             amount = NumberKind().read(value)

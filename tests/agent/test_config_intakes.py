@@ -65,6 +65,7 @@ intakes:
     assert one.permit is not None
     assert (one.permit.number, one.permit.annual_m3) == ("D430281G2021-0001", D(50000))
     assert one.permit.valid_until == date(2027, 12, 31)
+    assert intake(FLOW.replace("water", "source: surface, water")).source is SourceType.SURFACE
     assert (one.source, one.is_converted, one.use_on(date(2026, 1, 1))) == (SourceType.GROUND, False, Use.IN_USE)
     assert one.periods_ms == {"flow": 60_000}
 
@@ -88,7 +89,7 @@ intakes:
   w:
     code: "43/1"
     name: 三号井
-    source: surface
+    source: ground
     aquifer: deep
     water_zone: overdraft
     status: [{use: in_use}, {use: sealed, since: "2026-02-01"}]
@@ -117,7 +118,7 @@ intakes:
     rules: {R3: {fail: 1.3, hold_off: 10m, min_samples: 2}, R8: {enabled: false}}
 """
     one = intake(text)
-    assert (one.title, one.source, one.aquifer, one.water_zone) == ("三号井", SourceType.SURFACE, "deep", "overdraft")
+    assert (one.title, one.source, one.aquifer, one.water_zone) == ("三号井", SourceType.GROUND, "deep", "overdraft")
     assert [one.use_on(date(2026, 1, 31)), one.use_on(date(2026, 2, 1))] == [Use.IN_USE, Use.SEALED]
     assert one.permit is not None
     assert (one.permit.holder, one.permit.annual_m3, one.permit.plan_m3) == ("h", D("100.5"), (1, 2, 3, 4))
@@ -228,6 +229,7 @@ def test_what_is_wrong_with_a_meter_that_people_read_is_said(meter: str, expecte
             "}, status: [{use: sealed, since: 2026-01-02}, {use: in_use, since: 2026-01-02}]}",
             ("intakes.w.status[1].since", "not-after"),
         ),
+        ("}}", "}, source: surface, aquifer: deep}", ("intakes.w.aquifer", "aquifer-alone")),
         ("}}", "}, season: [04-31, 10-31]}", ("intakes.w.season", "season")),
         ("}}", "}, season: [04-01]}", ("intakes.w.season", "season")),
         ("}}", "}, heads: [flow/velocity]}", ("intakes.w.heads[0]", "channel-quantity")),
@@ -255,6 +257,7 @@ def test_every_mistake_of_a_metered_intake_is_named(old: str, new: str, expected
         (", rated_kw: 15", "", ("intakes.w.water.rated_kw", "missing")),
         ("electricity: kwh", "electricity: flow", ("intakes.w.water.electricity", "meter-without")),
         ("rated_kw: 15", "rated_kw: 15, ct: 5/0", ("intakes.w.water.ct", "ratio")),
+        ("rated_kw: 15", "rated_kw: 15, ct: 5/100", ("intakes.w.water.ct", "ratio")),
         ("rated_kw: 15", "rated_kw: 15, ct: 0.5", ("intakes.w.water.ct", "ratio")),
         ("rated_kw: 15", "rated_kw: 15, standby_kw: 3", ("intakes.w.water.standby_kw", "load-high")),
         ("rated_kw: 15", "rated_kw: 15, aux_kw: 15", ("intakes.w.water.aux_kw", "load-high")),
@@ -278,6 +281,14 @@ def test_every_mistake_of_a_metered_intake_is_named(old: str, new: str, expected
 def test_every_mistake_of_a_converted_intake_is_named(old: str, new: str, expected: tuple[str, str]) -> None:
     assert old in KWH
     assert expected in found(KWH.replace(old, new, 1))
+
+
+def test_an_energy_meter_that_people_read_needs_its_standby_power_said() -> None:
+    by_hand = "  book: {manual: [energy_import]}\n" + KWH.replace("kwh", "book")
+    assert found(by_hand) == [("intakes.w.water.electricity", "standby-by-hand")]
+    energy = intake(by_hand.replace("rated_kw: 15", "rated_kw: 15, standby_kw: 0")).energy
+    assert energy is not None
+    assert energy.standby_kw == 0
 
 
 def test_a_mistake_in_one_section_hides_none_in_another() -> None:

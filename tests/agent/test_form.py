@@ -29,7 +29,7 @@ from agent.form.fields import (
     size_bytes,
 )
 from agent.form.judge import judged
-from agent.form.nodes import Bare, read_bytes, read_file, read_text, scalar
+from agent.form.nodes import Bare, read_bytes, read_file, read_text, scalar, shown
 from agent.form.problems import FormErrors, Problem
 from agent.messages import LANGUAGES, Messages, problem_lines
 
@@ -113,6 +113,14 @@ def test_decimals_keep_their_digits() -> None:
         ("a:\n  b: 1\n\tc: 2", (3, 1, "yaml-tab")),
         ("a: b: c", (1, 5, "yaml-colon")),
         ("a: 1\n b: 2", (2, 3, "yaml-colon")),
+        ("a：1\nb: 2\n", (1, 2, "yaml-full-width")),
+        ("x:\n  a：\n    b: 1\n", (2, 4, "yaml-full-width")),
+        ("x: {a: 1，b: 2}", (1, 9, "yaml-full-width")),
+        ("x: {a: ［1], b: 2", (1, 8, "yaml-full-width")),
+        ("x: {a: '，', b: 2", (1, 4, "yaml-unclosed")),
+        ("n: 东、西：两处\na: b: c", (2, 5, "yaml-colon")),
+        ("x:\n\u3000a: 1\n  b: 2\n", (2, 1, "yaml-wide-space")),
+        ("x:\n \u00a0a: 1\n  b: 2\n", (2, 2, "yaml-wide-space")),
         ("a: @x", (1, 4, "yaml-reserved")),
         ("a: `x", (1, 4, "yaml-reserved")),
         ("a: {b: 1\nc: 2\n", (1, 4, "yaml-unclosed")),
@@ -349,6 +357,20 @@ def test_every_code_has_a_sentence(lang: str) -> None:
     messages = Messages(lang)
     assert {"yaml-tab", "duplicate-key", "missing", "port-taken", "spec.address"} <= codes_in_the_sources()
     assert {code for code in codes_in_the_sources() if not messages.has(f"form.{code}")} == set()
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [("a: {whole: 1,000}", "key-comma"), ("a: {whole:1}", "key-colon"), ("a: {whole：1}", "key-colon")],
+)
+def test_a_key_that_a_comma_or_a_colon_made_is_told_as_such(text: str, code: str) -> None:
+    document = read_text(f"name: a\nnamed: {{{text}}}", "f")
+    judged(document, (), Outer)
+    assert code in {each.code for each in document.problems}
+
+
+def test_a_list_is_shown_as_it_was_written_and_nothing_as_quotes() -> None:
+    assert [shown([45, Decimal("3.5")]), shown([[1], 2]), shown("")] == ["[45, 3.5]", "[…]", '""']
 
 
 def test_a_problem_is_told_with_its_place_so_that_a_terminal_links_it() -> None:

@@ -132,6 +132,32 @@ def test_the_schema_for_editors_accepts_the_example_and_refuses_a_wrong_key(caps
         assert list(validator.iter_errors(wrong))
 
 
+def test_a_register_that_may_pass_its_end_between_two_readings_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Six digits and 1.2 × 125 m³/h: 10⁶ / 150 = 6667 h = 277.8 days; read once a year, 547 days may pass."""
+    file = tmp_path / "agent.yaml"
+    text = """\
+station: {id: well-3}
+lines: {bus: {port: /dev/none}}
+meters:
+  flow: {line: bus, profile: l-mag, address: "2", poll: 1m}
+  old: {manual: [volume_forward], period: 366d}
+intakes:
+  w: {code: "1", range: {q3_m3h: 100}, water: {meter: old, digits: 6}}
+"""
+    for period, codes in (("366d", ["wraps-first"]), ("186d", ["wraps-first"]), ("185d", [])):
+        file.write_text(text.replace("366d", period), encoding="utf-8")
+        assert main(["check", str(file), "--json"]) == 0
+        told = [each for each in json.loads(capsys.readouterr().out)["advice"] if each["code"] != "unconfirmed"]
+        assert [each["code"] for each in told] == codes
+    file.write_text(text, encoding="utf-8")
+    for lang in ("zh", "en"):
+        assert main(["check", str(file), "--lang", lang]) == 0
+        said = "".join(capsys.readouterr().err.split())
+        assert all(each in said for each in ("277.8", "366", "150", "q3_m3h", "period"))
+
+
 def test_a_plan_above_its_permit_and_an_energy_meter_read_too_rarely_are_said(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
