@@ -1,4 +1,6 @@
-"""`qushui help [TOPIC]`: the page of a verb, the advice of a fault, the meaning of a key; needs no network."""
+"""`qushui help [TOPIC]`: the page of a verb, the advice of a fault, the meaning of a rule, a flag or a key; needs no
+network.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +12,21 @@ from importlib import resources
 
 from agent import page
 from agent.faults import FaultCode
+from agent.derive.flags import Flag
 from agent.messages import Messages, fault_text
+from agent.model import Reason
+from agent.rules.faults import faults_of
+from agent.rules.page import rule_lines
+from agent.rules.table import RULES_BY_ID
 
 HELP_KEY = "cli.verb.help"
 
+_PLACES = {  # what a fault concerns, where its code does not begin with it
+    "rule": "meter", "certificate": "meter",
+    "coefficient": "intake", "permit": "intake", "plan": "intake", "licence": "intake", "status": "intake",
+    "online": "intake", "upload": "uplink",
+}  # fmt: skip
+_FLAGS = (*Flag, *(word for word in Reason if word not in set(Flag)))
 _SECTIONS = {"lines": "line", "meters": "meter", "uplinks": "uplink", "items": "profile-item"}  # plural in the file
 
 
@@ -32,7 +45,7 @@ def run(arguments: argparse.Namespace, out: Messages) -> int:
         print("\n\n".join(found))
         return 0
     print(out.text("help.nothing", value=arguments.topic), file=sys.stderr)
-    words = {each.upper(): each for each in (*topics(out), *FaultCode)}
+    words = {each.upper(): each for each in (*topics(out), *FaultCode, *_FLAGS)}
     for each in difflib.get_close_matches(arguments.topic.upper(), words, n=1):
         print(out.text("cli.did_you_mean", value=f"qushui help {words[each]}"), file=sys.stderr)
     return 2
@@ -42,14 +55,37 @@ def pages(topic: str, out: Messages) -> Iterator[str]:
     """Everything there is about the topic."""
     code = topic.upper().replace("_", "-")
     if code in set(FaultCode):
-        kind = code.split("-")[0].lower()
-        named = f"{kind}/{out.text('fault_page.name')}" if kind in {"meter", "line", "uplink"} else kind
-        yield fault_text(out, code, named, {})
+        yield _fault(code, out)
+    if code in RULES_BY_ID:
+        yield from _rule(code, out)
     verb = resources.files("agent") / "docs" / "verbs" / f"{topic}.{out.lang}.md"
     if topic.isalpha() and verb.is_file():
         yield verb.read_text(encoding="utf-8").strip()
+    if (flag := topic.upper().replace("-", "_")) in _FLAGS:
+        yield "\n".join(_flag(flag, out))
     if fields := list(_fields(topic, out)):
         yield "\n".join(fields)
+
+
+def _fault(code: str, out: Messages) -> str:
+    kind = code.split("-")[0].lower()
+    place = _PLACES.get(kind, kind)
+    named = f"{place}/{out.text('fault_page.name')}" if place in {"meter", "line", "uplink", "intake"} else place
+    return fault_text(out, code, named, {})
+
+
+def _rule(code: str, out: Messages) -> Iterator[str]:
+    """What a quality rule finds, from where on, and the advice of the faults it raises."""
+    head, *lines = rule_lines(RULES_BY_ID[code], out)
+    yield "\n".join([head, *(f"  {line}" for each in lines for line in page.wrapped(each, out.width - 2))])
+    yield from (_fault(each, out) for each in faults_of(code))
+
+
+def _flag(word: str, out: Messages) -> Iterator[str]:
+    """Why a value is marked, and what to do about it where something can be done."""
+    yield f"{word}  {out.reason(word)}"
+    if out.has(f"help.flag.{word}"):
+        yield from (f"  {line}" for line in page.wrapped(out.text(f"help.flag.{word}"), out.width - 2))
 
 
 def topics(out: Messages) -> list[str]:

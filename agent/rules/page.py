@@ -34,16 +34,28 @@ def rules_page(messages: Messages) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _cells(rule: Rule, messages: Messages) -> list[str]:
-    """A rule's row; every threshold with what it counts."""
+def rule_lines(rule: Rule, messages: Messages) -> list[str]:
+    """A rule for a terminal: its name, its condition, its own thresholds by their keys."""
+    key = f"rule.{rule.id}"
+    own = ", ".join(f"{name}: {value}" for name, value in _thresholds(rule, messages))
+    return [f"{rule.id}  {messages.text(f'{key}.name')}", messages.text(f"{key}.condition"), *([own] if own else [])]
+
+
+def _thresholds(rule: Rule, messages: Messages) -> list[tuple[str, str]]:
+    """Every threshold by its key, with what it counts."""
     key = f"rule.{rule.id}"
     thresholds = [
-        f"`{name}` {_number(value)} {messages.text(f'{key}.{name}')}".rstrip()
+        (name, f"{_number(value)} {messages.text(f'{key}.{name}')}".rstrip())
         for name, value in (("suspect", rule.suspect), ("fail", rule.fail))
         if messages.has(f"{key}.{name}")
     ]
-    if rule.min_samples > 1:
-        thresholds.append(f"`min_samples` {rule.min_samples}")
+    return [*thresholds, ("min_samples", str(rule.min_samples))] if rule.min_samples > 1 else thresholds
+
+
+def _cells(rule: Rule, messages: Messages) -> list[str]:
+    """A rule's row."""
+    key = f"rule.{rule.id}"
+    thresholds = [f"`{name}` {value}" for name, value in _thresholds(rule, messages)]
     ends = messages.text("rules_page.hold_off", seconds=f"{rule.hold_off_s:f}")
     faults = " ".join(f"`{code}`" for code in faults_of(rule.id))
     title = f"**{rule.id}** {messages.text(f'{key}.name')} (`{rule.word}`, {rule.version})"

@@ -7,7 +7,9 @@ import pytest
 from agent import page
 from agent.cli.main import VERBS, main
 from agent.faults import FaultCode
-from agent.messages import LANGUAGES
+from agent.messages import LANGUAGES, Messages
+from agent.rules.faults import faults_of
+from agent.rules.names import RULES
 
 Capture = pytest.CaptureFixture[str]
 
@@ -60,3 +62,26 @@ def test_a_mistyped_topic_is_corrected(capsys: Capture, topic: str, near: str) -
 def test_a_topic_is_no_path_into_the_disk(capsys: Capture) -> None:
     assert main(["help", "../../README"]) == 2
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_every_rule_is_explained_with_its_faults(capsys: Capture, rule: str) -> None:
+    for lang in LANGUAGES:
+        assert main(["help", rule.lower(), "--lang", lang]) == 0
+        out = capsys.readouterr().out
+        assert out.startswith(f"{rule}  {Messages(lang).text(f'rule.{rule}.name')}")
+        assert all(f"\n\n{code}  " in out for code in faults_of(rule))
+
+
+@pytest.mark.parametrize("word", ["WRAPS_UNKNOWN", "NEGATIVE_DELTA", "wraps-unknown"])
+def test_a_flag_is_explained_with_what_to_type(capsys: Capture, word: str) -> None:
+    for lang in LANGUAGES:
+        assert main(["help", word, "--lang", lang]) == 0
+        assert "qushui enter decision" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_fault_of_a_rule_is_told_of_a_meter_or_an_intake(capsys: Capture) -> None:
+    assert main(["help", "RULE-HUGE", "--lang", "en"]) == 0
+    assert "qushui read NAME" in capsys.readouterr().out
+    assert main(["help", "PERMIT-NEAR", "--lang", "zh"]) == 0
+    assert capsys.readouterr().out.startswith("PERMIT-NEAR  取水口 名字\n")
