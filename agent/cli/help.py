@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from importlib import resources
 
 from agent import page
-from agent.faults import FaultCode
 from agent.derive.flags import Flag
+from agent.faults import FaultCode
 from agent.messages import Messages, fault_text
 from agent.model import Reason
 from agent.rules.faults import faults_of
@@ -26,7 +26,7 @@ _PLACES = {  # what a fault concerns, where its code does not begin with it
     "coefficient": "intake", "permit": "intake", "plan": "intake", "licence": "intake", "status": "intake",
     "online": "intake", "upload": "uplink",
 }  # fmt: skip
-_FLAGS = (*Flag, *(word for word in Reason if word not in set(Flag)))
+_FLAGS = tuple(dict.fromkeys([*map(str, Flag), *map(str, Reason)]))
 _SECTIONS = {"lines": "line", "meters": "meter", "uplinks": "uplink", "items": "profile-item"}  # plural in the file
 
 
@@ -68,7 +68,7 @@ def pages(topic: str, out: Messages) -> Iterator[str]:
 
 
 def _fault(code: str, out: Messages) -> str:
-    kind = code.split("-")[0].lower()
+    kind = code.split("-", maxsplit=1)[0].lower()
     place = _PLACES.get(kind, kind)
     named = f"{place}/{out.text('fault_page.name')}" if place in {"meter", "line", "uplink", "intake"} else place
     return fault_text(out, code, named, {})
