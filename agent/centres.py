@@ -96,9 +96,11 @@ def _commands(
         faults=store.faults,
         latest=composing.latest,
         is_acceptable=kind.is_acceptable(),
-        on_set=lambda values: composing.obey(kind.in_force()(values)),
+        in_force=kind.in_force(),
+        on_set=composing.obey,
         version=f"qushui {version('qushui')}",
         clock=clock,
+        zone=ZoneInfo(config.station.timezone),
         meters=_meters(config, options),
         defaults=kind.defaults()(options),
     )
@@ -112,7 +114,12 @@ def _meters(config: Config, options: CentreOptions) -> frozenset[str]:
 def _dialogues(name: str, options: CentreOptions, commands: Commands, store: Store) -> Callable[[], Dialogue]:
     """What makes the dialogue of each connection, with what the centre has set by then."""
     make = CENTRES[options.type].dialogue()
-    return lambda: make(options, commands.parameters(), next_serial=lambda: store.outbox.next_serial(name))
+    return lambda: make(
+        options,
+        commands.parameters(),
+        next_serial=lambda: store.outbox.next_serial(name),
+        last_serial=store.outbox.last_serial(name),
+    )
 
 
 def wanted_of(config: Config, options: CentreOptions) -> Iterator[Wanted]:

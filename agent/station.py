@@ -311,6 +311,8 @@ class RunningStation:
         if not isinstance(ms, int):
             raise ControlError("BAD_TIME", value=ms)
         self._set_clock(ms, "manual")
+        for name in self.config.uplinks:  # a person has decided
+            self.faults.cleared(FaultCode.CLOCK_DISPUTED, f"uplink/{name}")
         return {"now": self._clock.now().isoformat(timespec="milliseconds")}
 
     def _set_clock(self, at_ms: int, source: str) -> None:

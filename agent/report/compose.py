@@ -54,6 +54,16 @@ class Limit:
     high: Decimal | None = None
     change: Decimal | None = None
 
+    def over(self, other: Limit | None) -> Limit:
+        """This limit where it says something, `other` where it does not."""
+        if other is None:
+            return self
+        return Limit(
+            low=other.low if self.low is None else self.low,
+            high=other.high if self.high is None else self.high,
+            change=other.change if self.change is None else self.change,
+        )
+
 
 class Seen(NamedTuple):
     """A good reading of one quantity."""

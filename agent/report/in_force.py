@@ -14,10 +14,14 @@ _MINUTE_MS = 60_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InForce:
-    """`every_ms` None: as configured. `limits` take the place of configured ones of the same channel and quantity."""
+    """`every_ms` None: as configured. What `limits` say of a channel and quantity comes before what is configured.
+
+    `stored_ms`: how far apart the values of a stored series are, by channel and quantity.
+    """
 
     every_ms: int | None = None
     limits: Mapping[tuple[int, str], Limit] = field(default_factory=lambda: MappingProxyType({}))
+    stored_ms: Mapping[tuple[int, str], int] = field(default_factory=lambda: MappingProxyType({}))
 
 
 def is_interval(every_ms: int) -> bool:

@@ -30,6 +30,8 @@ from agent.settings import TcpAddress
 
 _CHANNELS = range(1, 9)
 _HEX = re.compile(r"[0-9A-F]+")
+_OFFSET = re.compile(r"([+-])(\d\d):([0-5]\d)")
+_MOST_OFFSET_MIN = 14 * 60
 
 
 class _Channel(Kind):
@@ -48,6 +50,23 @@ class _Channel(Kind):
 
 class _Place(_Channel):
     first: ClassVar[int] = 0
+
+
+class _UtcOffset(Kind):
+    """Minutes east of UTC, from text such as `+08:00`."""
+
+    word: ClassVar[str] = "utc-offset"
+
+    def read(self, value: object) -> int:
+        text = text_of(value, "utc-offset")
+        match = _OFFSET.fullmatch(text)
+        minutes = None if match is None else int(match[2]) * 60 + int(match[3])
+        if match is None or minutes is None or minutes > _MOST_OFFSET_MIN:
+            raise refusal("utc-offset", value=shown(value))
+        return -minutes if match[1] == "-" else minutes
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string", "pattern": f"^{_OFFSET.pattern}$", "examples": ["+08:00"]}
 
 
 class HexText(Kind):
@@ -72,6 +91,7 @@ class HexText(Kind):
 
 Channel = Annotated[int, _Channel()]
 Place = Annotated[int, _Place()]
+UtcOffset = Annotated[int, _UtcOffset()]
 Port = Annotated[int, Field(strict=True, ge=1, le=65535)]
 
 
@@ -101,6 +121,7 @@ class ReportSection(UplinkSection):
     clock: Switch = False
     additional: dict[Channel, dict[Quantity, LimitSection]] = Field(default_factory=dict)
     supply: Name | None = None
+    utc_offset: UtcOffset = Field(default="+08:00", validate_default=True)
     reconnect_max: Annotated[int, DurationMs("1s", "1h")] = Field(default="60s", validate_default=True)
 
     @field_validator("every")
@@ -111,10 +132,8 @@ class ReportSection(UplinkSection):
             raise refusal("report-every", value=f"{every // 60_000}m")
         return every
 
-    def common(
-        self, station: str, kinds: tuple[ReportKind, ...], wire: Any, *, uniform_step_ms: int = 300_000
-    ) -> CentreOptions:
-        """The section as plain data, with the protocol's own part."""
+    def common(self, station: str, kinds: tuple[ReportKind, ...], wire: Any, **own: int) -> CentreOptions:
+        """The section as plain data, with the protocol's own part; `own` are further fields of it."""
         backup: TcpAddress | None = self.backup
         return CentreOptions(
             type=str(getattr(self, "type", "")),
@@ -136,7 +155,7 @@ class ReportSection(UplinkSection):
             limits=_limits(self.additional),
             supply=self.supply,
             quantities=tuple(self.quantities),
-            uniform_step_ms=uniform_step_ms,
+            **own,
         )
 
 

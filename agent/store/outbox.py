@@ -94,6 +94,11 @@ class Outbox:
         with self._lock:
             return self._next_serial(uplink)
 
+    def last_serial(self, uplink: str) -> int:
+        """The serial number given last; 1 before the first."""
+        with self._lock:
+            return (max(1, self._serials.get(uplink, 0)) - 1) % LAST_SERIAL + 1
+
     def _next_serial(self, uplink: str) -> int:
         serial = self._serials[uplink] = self._serials.get(uplink, 0) % LAST_SERIAL + 1
         return serial

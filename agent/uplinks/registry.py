@@ -39,7 +39,7 @@ class CentreKind:
     model: str
 
     def dialogue(self) -> Callable[..., Dialogue]:
-        """Makes the dialogue of a connection from options, what the centre has set, and `next_serial`."""
+        """Makes the dialogue of a connection from options, what the centre has set, `next_serial`, `last_serial`."""
         found: Callable[..., Dialogue] = _named(f"{self.package}.dialogue:{self.maker}")
         return found
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from datetime import tzinfo
 from typing import Any, Protocol
 
 from agent.clock import Clock, date_of
@@ -19,6 +20,7 @@ from agent.faults import FaultCode, FaultSink
 from agent.model import StoredRound
 from agent.report.compose import DOUBTFUL, Wanted, origin_of
 from agent.report.content import Content
+from agent.report.in_force import InForce
 from agent.report.options import CentreOptions
 from agent.uplinks.dialogue import Asked, Forbidden
 
@@ -29,7 +31,8 @@ _MOST_VALUES = 5000  # of one history answer: 17 days at five minutes
 _ANSWER_S = 15.0  # a centre does not wait longer
 _BESIDE = 64  # round numbers: an intake has several rounds of one moment, its reading and its closed hour
 _HOUR_MS = 3_600_000
-_FIVE_MINUTES_MS = 300_000
+_DOUBTED_MS = 300_000  # guideline for withdrawal metering, clock: beyond it a person confirms
+_NEAR_MS = 2000  # the same: within it nothing is done
 _SENT, _RECEIVED, _ERRORS = 16, 17, 18  # event counters that both protocols number alike
 _PARAMETERS_CHANGED, _PASSWORD_CHANGED = 2, 5
 _PASSWORD = re.compile(r"[0-9A-Fa-f]{4}")
@@ -84,9 +87,11 @@ class Commands:
         faults: FaultSink,
         latest: Callable[[], Content],
         is_acceptable: Callable[[str, str], bool],
-        on_set: Callable[[Mapping[str, str]], None],
+        in_force: Callable[[Mapping[str, str]], InForce],
+        on_set: Callable[[InForce], None],
         version: str,
         clock: Clock,
+        zone: tzinfo,
         meters: Iterable[str] = (),
         defaults: Mapping[str, str] | None = None,
     ) -> None:
@@ -94,8 +99,8 @@ class Commands:
 
         `latest` gives what is known now; `set_clock` takes UTC ms and who says so; `version` is the agent's.
 
-        `is_acceptable` judges a setting by name and value; `on_set` is told all settings when they are known, and when
-        one changes.
+        `is_acceptable` judges a setting by name and value, `in_force` says what all of them change; `on_set` is told
+        that when they are known, and when one changes.
         """
         self._name = name
         self._options = options
@@ -107,9 +112,12 @@ class Commands:
         self._faults = faults
         self._latest = latest
         self._is_acceptable = is_acceptable
+        self._in_force = in_force
         self._on_set = on_set
+        self._stored_ms: Mapping[tuple[int, str], int] = {}
         self._version = version
         self._clock = clock
+        self._zone = zone
         self._meters = frozenset(meters)
         self._defaults = dict(defaults or {})
         self._counts = [0] * EVENTS
@@ -159,8 +167,13 @@ class Commands:
             self._changed = {}
             for row in self._history.ledger(PARAMETER, self._name):
                 self._changed.update(row.body["values"])
-            self._on_set(self._changed)
+            self._hold(self._changed)
         return dict(self._changed)
+
+    def _hold(self, values: Mapping[str, str]) -> None:
+        in_force = self._in_force(values)
+        self._stored_ms = in_force.stored_ms
+        self._on_set(in_force)
 
     # --- what each does
 
@@ -169,7 +182,7 @@ class Commands:
         key = (arguments["channel"], arguments["quantity"])
         wanted = next((each for each in self._wanted if (each.channel, each.quantity) == key), None)
         from_ms, to_ms = arguments["from_ms"], arguments["to_ms"]
-        step_ms = arguments["step_ms"] or (_HOUR_MS if wanted is not None and wanted.is_exact else _FIVE_MINUTES_MS)
+        step_ms = arguments["step_ms"] or self._step_ms(key, is_exact=wanted is not None and wanted.is_exact)
         if wanted is None or to_ms < from_ms or (to_ms - from_ms) // step_ms >= _MOST_VALUES:
             return None
         values: list[str | None] = []
@@ -179,6 +192,10 @@ class Commands:
                 return None  # cut short it would say that there was nothing
             values.append(self._value(wanted, at_ms))
         return {"values": values}
+
+    def _step_ms(self, key: tuple[int, str], *, is_exact: bool) -> int:
+        """How far apart the values of a stored series are: as the centre has set, else as configured."""
+        return _HOUR_MS if is_exact else self._stored_ms.get(key, self._options.stored_ms)
 
     def _value(self, wanted: Wanted, at_ms: int) -> str | None:
         """The good value that held at a moment; a volume made from electricity only where this uplink sends such."""
@@ -208,7 +225,7 @@ class Commands:
         if not rows:
             return {"text": ""}
         row = rows[-1]
-        at = "" if row.at_ms is None else f"{date_of(row.at_ms):%y%m%d%H%M} "
+        at = "" if row.at_ms is None else f"{date_of(row.at_ms).astimezone(self._zone):%y%m%d%H%M} "
         return {"text": f"{at}{row.subject} {row.body.get('value', '')}".strip()}
 
     def _read(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -228,12 +245,25 @@ class Commands:
         known = {**self.parameters(), **values}
         self._store.declare(PARAMETER, self._name, None, {"values": dict(values)}, f"uplink/{self._name}")
         self._changed = known
-        self._on_set(known)
+        self._hold(known)
 
     def _set_clock(self, arguments: Mapping[str, Any]) -> dict[str, Any] | None:
+        """A centre is doubted like every other source: far from a clock that was set, a person has to say who is right.
+
+        Within what a stamp of whole seconds loses on its way nothing moves: each step begins a new era of dates.
+        """
         if not self._options.trusts_clock:
             return None
-        self._moves_clock(arguments["at_ms"], self._name)
+        at_ms, place = int(arguments["at_ms"]), f"uplink/{self._name}"
+        now_ms = round(self._clock.now().timestamp() * 1000)
+        apart_ms = abs(at_ms - now_ms)
+        if self._clock.synced and apart_ms > _DOUBTED_MS:
+            told = {"centre_at": _second(at_ms), "own_at": _second(now_ms)}
+            self._faults.raised(FaultCode.CLOCK_DISPUTED, place, **told, source=self._clock.source)
+            return None
+        self._faults.cleared(FaultCode.CLOCK_DISPUTED, place)
+        if not self._clock.synced or apart_ms > _NEAR_MS:
+            self._moves_clock(at_ms, self._name)
         return {}
 
     def _set_password(self, arguments: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -243,3 +273,7 @@ class Commands:
         self._counts[_PASSWORD_CHANGED - 1] += 1
         self._keep({"password": new})
         return {"new": new}
+
+
+def _second(at_ms: int) -> str:
+    return date_of(at_ms).isoformat(timespec="seconds")

@@ -79,7 +79,9 @@ class Composing:
     def obey(self, in_force: InForce) -> None:
         """From the next slot on what a centre has set holds."""
         self._every_ms = in_force.every_ms or self._options.every_ms
-        self._composer.limit({**self._options.limits, **in_force.limits})
+        configured = self._options.limits
+        own = {key: limit.over(configured.get(key)) for key, limit in in_force.limits.items()}
+        self._composer.limit({**configured, **own})
 
     def step(self, reader: Rounds, committed: int) -> bool:
         """Composes some of what is due from rounds up to `committed`; whether to call again, all being on disk by then.

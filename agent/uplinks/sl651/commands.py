@@ -8,6 +8,7 @@ Source: SL 651-2014 6.6.4.10-6.6.4.30, annex B, annex D.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
@@ -61,6 +62,7 @@ _PLAIN: Mapping[int, str] = MappingProxyType(
 _SETS = frozenset({Function.SET_BASIC, Function.SET_RUN, Function.CHANGE_PASSWORD, Function.SET_CLOCK})
 _PUMP = tuple(f"{what}_{phase}" for what in ("voltage", "current") for phase in "abc")
 _PUMP_IDENTIFIERS = MappingProxyType({quantity: bytes([0x70 + at]) for at, quantity in enumerate(_PUMP)})
+_PASSWORD = re.compile(r"[0-9A-Fa-f]{4}")
 _QUANTITIES = ("flow_rate", "volume_withdrawn", "volume_hour", "pressure", "level", "depth_to_water", "supply_voltage")
 
 
@@ -71,14 +73,7 @@ class Order:
     function: int
     name: str
     arguments: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answered:
-    """The parts of an answer; `password` is the one in force behind it, None where it stays."""
-
-    parts: tuple[Part, ...]
-    password: str | None = None
+    is_broadcast: bool = False
 
 
 def ask_of(frame: Frame, dialect: Dialect, options: WireOptions, *, allows_sets: bool) -> Order | Forbidden | Violation:
@@ -169,10 +164,11 @@ def _history(frame: Frame, parts: Sequence[Part | Word], options: WireOptions) -
 
 
 def _password(frame: Frame, parts: Sequence[Part | Word], _options: WireOptions) -> Order | None:
-    found = [_parameter(part, frame.function)[1] for part in parts if isinstance(part, Element | Word)]
-    if len(found) != 2:  # noqa: PLR2004 - the old one and the new one
+    found = [_parameter(part, frame.function) for part in parts if isinstance(part, Element | Word)]
+    texts = [text.upper() for name, text in found if name == f"{BASIC}{PASSWORD.hex()}" and _PASSWORD.fullmatch(text)]
+    if len(texts) != 2 or len(found) != 2:  # noqa: PLR2004 - the old one and the new one
         return None
-    return Order(function=frame.function, name="password_set", arguments={"old": found[0], "new": found[1]})
+    return Order(function=frame.function, name="password_set", arguments={"old": texts[0], "new": texts[1]})
 
 
 _READ: Mapping[int, Callable[[Frame, Sequence[Part | Word], WireOptions], Order | None]] = MappingProxyType(
@@ -210,7 +206,7 @@ def _parameter_name(identifier: bytes, function: int) -> str:
 def _parameter(part: Element | Word, function: int) -> tuple[str, str]:
     """Name and value: hex digits of a basic parameter, decimal text of a run parameter."""
     if isinstance(part, Word):
-        return (BASIC if is_basic(function) else RUN) + part.name, part.value
+        return (BASIC if is_basic(function) else RUN) + part.name.upper(), part.value
     name = _parameter_name(part.identifier, function)
     if is_basic(function):
         return name, part.data.hex().upper()
@@ -226,13 +222,12 @@ def _is_base(name: str) -> bool:
 # --- answers
 
 
-def reply_of(order: Order, result: Mapping[str, Any], options: WireOptions) -> Answered:
+def reply_of(order: Order, result: Mapping[str, Any], options: WireOptions) -> tuple[Part, ...]:
     """The answer's parts from what the agent found; the forms of `result` are those of the command's executor.
 
     Raises UnfitError.
     """
-    password: str | None = result["new"] if order.name == "password_set" else None
-    return Answered(parts=_REPLIES.get(order.name, _own)(order, result, options), password=password)
+    return _REPLIES.get(order.name, _own)(order, result, options)
 
 
 def _own(_order: Order, _result: Mapping[str, Any], options: WireOptions) -> tuple[Part, ...]:

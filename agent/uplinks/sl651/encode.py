@@ -16,7 +16,7 @@ from types import MappingProxyType
 
 from agent.report.content import STATION, Content, Kind, Sample
 from agent.uplinks.sl651.options import ElementForm, WireOptions
-from agent.uplinks.sl651_wire.codes import Dialect, Function, StatusBit
+from agent.uplinks.sl651_wire.codes import Function, StatusBit
 from agent.uplinks.sl651_wire.elements import Element, number, status
 from agent.uplinks.sl651_wire.parts import (
     MINUTE,
@@ -129,9 +129,8 @@ def element_of(sample: Sample, options: WireOptions) -> Element | None:
     if form is None:
         return None
     value = None if sample.text is None else _in_unit(sample.quantity, Decimal(sample.text))
-    dialect = Dialect(sign_counted=options.is_sign_counted, text_encoding=options.text_encoding)
     try:
-        return number(form.identifier, value, digits=form.digits, decimals=form.decimals, dialect=dialect)
+        return number(form.identifier, value, digits=form.digits, decimals=form.decimals, dialect=options.dialect)
     except ValueError as error:
         raise UnfitError(f"{sample.quantity} of channel {sample.channel}: {error}") from error
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from agent.uplinks.sl651_wire.codes import WATER_INTAKE, Encoding
+from agent.uplinks.sl651_wire.codes import WATER_INTAKE, Dialect, Encoding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +27,7 @@ class WireOptions:
 
     `station` 10 hex digits, `password` 4, `centre` 1…255. `mode` 1 or 2. `totals` is the form of the running total by
     channel; `extras` further quantities of a channel (0: the station's own) and their form. `offset_min` is the zone of
-    all times, minutes east of UTC.
+    all times, minutes east of UTC; `packet_base` that of packet numbers in the ASCII encoding, 16 or 10.
     """
 
     station: str
@@ -48,3 +48,11 @@ class WireOptions:
     longest: int = 4095
     answers_broadcast: bool = False
     checks_password: bool = True
+    packet_base: int = 16
+
+    @property
+    def dialect(self) -> Dialect:
+        """What the codec has to know of this platform."""
+        return Dialect(
+            sign_counted=self.is_sign_counted, text_encoding=self.text_encoding, packet_base=self.packet_base
+        )

@@ -1,9 +1,9 @@
 """Which parameters of an SL 651 centre take effect here, which are only kept, and which are refused. Pure.
 
 In effect: the interval of timed reports (20), the change of flow that is reported at once (42), the upper limit of flow
-(8D), the limits of intake level (49-58) and pressure (59-68), and the password (03, function 49). Kept and read back,
-without effect on what this station does: the other run parameters. Refused: everything that says where the station or
-its centres are (01, 02, 04-0B), since a wrong one would cut it off for good.
+(8D), the limits of intake level (49-58) and pressure (59-68). Kept and read back, without effect on what this station
+does: the other run parameters. Refused: everything that says where the station or its centres are (01, 02, 04-0B), as
+a wrong one would cut it off for good, and the password (03), which function 49 changes; it is not told either.
 
 Source: SL 651-2014 annex D, tables D.1 and D.4.
 """
@@ -20,15 +20,18 @@ from agent.report.options import CentreOptions
 from agent.uplinks.sl651.commands import BASIC, RUN
 from agent.uplinks.sl651.options import WireOptions
 from agent.uplinks.sl651_wire.parameters import RUN as RUN_FORMS
+from agent.uplinks.sl651_wire.parameters import basic_parameter
 
 _HOUR_MS = 3_600_000
 _INTERVAL, _FLOW_CHANGE, _FLOW_LIMIT = f"{RUN}20", f"{RUN}42", f"{RUN}8D"
 _LEVELS, _PRESSURES = 0x49, 0x59  # upper and lower limit of intake 1, then of intake 2 …
 _CHANNELS = 8
-_KEPT_BASIC = frozenset({f"{BASIC}03", f"{BASIC}0C", f"{BASIC}0D", f"{BASIC}0F"})
+_KEPT_BASIC = frozenset({f"{BASIC}0C", f"{BASIC}0D", f"{BASIC}0F"})
 _SECONDS = 3600  # m3/s to m3/h
 _WORKING_MODES = {1: 1, 2: 2, 4: 3}  # of the link mode: reports, reports with confirmation, answers queries
 _OCTETS, _DIGITS = 4, 3  # an address is twelve digits
+_MOST_DIGITS = 62  # of 31 bytes, the most that a data definition can say (6.6.3.2)
+_KNOWN_RUN = frozenset(f"{RUN}{identifier.hex().upper()}" for identifier in RUN_FORMS)
 
 
 def in_force(values: Mapping[str, str]) -> InForce:
@@ -55,7 +58,6 @@ def defaults(options: CentreOptions) -> dict[str, str]:
     found = {
         f"{BASIC}01": f"{wire.centre:02X}000000",
         f"{BASIC}02": wire.station,
-        f"{BASIC}03": wire.password,
         f"{BASIC}0C": f"{_WORKING_MODES[wire.mode]:02X}",
     }
     for identifier, (host, port) in zip(("04", "05"), options.addresses, strict=False):
@@ -69,15 +71,27 @@ def defaults(options: CentreOptions) -> dict[str, str]:
 def is_acceptable(name: str, value: str) -> bool:
     """Whether a setting is taken: it is known, fits, and cannot cut the station off."""
     if name.startswith(BASIC):
-        return name in _KEPT_BASIC
+        return name in _KEPT_BASIC and _fits(name, value)
     number = _number({name: value}, name)
-    if bytes.fromhex(name.removeprefix(RUN)) not in RUN_FORMS or number is None:
+    if name not in _KNOWN_RUN or number is None:
         return False
     return name != _INTERVAL or is_interval(int(number * _HOUR_MS))
 
 
-def _number(values: Mapping[str, str], name: str) -> Decimal | None:
+def _fits(name: str, value: str) -> bool:
+    """Whether a basic parameter is bytes, as many as it has."""
     try:
-        return Decimal(values[name]) if name in values else None
+        basic_parameter(bytes.fromhex(name.removeprefix(BASIC)), bytes.fromhex(value))
+    except ValueError:
+        return False
+    return True
+
+
+def _number(values: Mapping[str, str], name: str) -> Decimal | None:
+    """The value as a number of the size that a frame holds; None for anything else, as words of an ASCII frame are."""
+    try:
+        number = Decimal(values[name]) if name in values else None
     except InvalidOperation:
         return None
+    is_sound = number is not None and number.is_finite() and abs(number.adjusted()) < _MOST_DIGITS
+    return number if is_sound else None

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
+from pydantic_core.core_schema import ValidationInfo
 
-from agent.form.fields import DurationMs, Kind, Section, Switch, refusal, text_of
+from agent.form.fields import DurationMs, Kind, Section, Switch, duration_text, refusal, text_of
 from agent.form.nodes import shown
 from agent.profile_form import Quantity
 from agent.report.content import Kind as ReportKind
@@ -16,6 +17,7 @@ from agent.uplinks.sl651.options import TOTAL, ElementForm, WireOptions
 from agent.uplinks.sl651_wire.codes import Encoding
 
 _IDENTIFIER_SIZES = (2, 4)
+_MINUTE_MS, _HOUR_MS = 60_000, 3_600_000
 _KINDS = {
     "timed": ReportKind.TIMED,
     "hourly": ReportKind.HOURLY,
@@ -74,7 +76,19 @@ class Sl651Settings(ReportSection):
     timeout: Annotated[int, DurationMs("1s", "10m")] = Field(default="20s", validate_default=True)
     keepalive: Annotated[int, DurationMs("1s", "255s")] = Field(default="40s", validate_default=True)
     packet: Annotated[int, Field(strict=True, ge=16, le=4000)] = 256
+    packet_numbers: Literal["hex", "decimal"] = "hex"
     check_password: Switch = True
+    answer_broadcast: Switch = False
+
+    @field_validator("uniform_step")
+    @classmethod
+    def _is_a_step(cls, step_ms: int, info: ValidationInfo) -> int:
+        """One that the standard can write (6.6.2.9): minutes to 59, hours to 23, a day; and that fills the interval."""
+        every_ms = info.data.get("every", step_ms)
+        is_written = step_ms % _HOUR_MS == 0 or (step_ms < _HOUR_MS and step_ms % _MINUTE_MS == 0)
+        if "uniform" in info.data.get("reports", ()) and (not is_written or every_ms % step_ms):
+            raise refusal("uniform-step", value=duration_text(step_ms), every=duration_text(every_ms))
+        return step_ms
 
     def options(self) -> CentreOptions:
         """What the uplink is told."""
@@ -98,6 +112,9 @@ class Sl651Settings(ReportSection):
             keepalive_s=self.keepalive / 1000,
             packet_bytes=self.packet,
             checks_password=self.check_password,
+            answers_broadcast=self.answer_broadcast,
+            packet_base=16 if self.packet_numbers == "hex" else 10,
+            offset_min=self.utc_offset,
         )
         kinds = () if self.mode == "m4" else tuple(_KINDS[name] for name in self.reports)
         return self.common(self.station, kinds, wire, uniform_step_ms=self.uniform_step)

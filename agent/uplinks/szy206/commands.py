@@ -9,7 +9,9 @@ Source: SZY206, AFN table and set and query details; password and time tag of se
 
 from __future__ import annotations
 
+import contextlib
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
@@ -24,7 +26,7 @@ from agent.uplinks.szy206.options import WireOptions
 from agent.uplinks.szy206_wire.content import compose, decode
 from agent.uplinks.szy206_wire.exchange import BROADCAST
 from agent.uplinks.szy206_wire.frame import MOST_USER_DATA, Frame
-from agent.uplinks.szy206_wire.names import STORED_KINDS, Afn, Kind
+from agent.uplinks.szy206_wire.names import STORED_KINDS, THRESHOLD_KINDS, Afn, Kind
 
 _CONTROL: Final = frozenset(
     {
@@ -100,10 +102,11 @@ def ask_of(
     is_broadcast = frame.address[3:] == BROADCAST.to_bytes(2, "little")
     if frame.address != options.address and not is_broadcast:
         return Violation(code="foreign_station", detail=frame.address.hex().upper())
-    fields = decode(frame, options.dialect)
     name = f"{frame.afn:02X}"
-    if fields.get("data_fits") is False:
-        return Violation(code="body", detail=name)
+    fields = decode(frame, options.dialect)
+    is_part = frame.divs is not None  # nothing that a centre says is so long, and a part has no fields
+    if is_part or fields.get("data_fits") is False or "unreadable" in fields:
+        return Violation(code="split" if is_part else "body", detail=name)
     refused = _refused(frame, fields, options, now_ms=now_ms)
     if refused is not None:
         return refused
@@ -135,26 +138,39 @@ def _refused(frame: Frame, fields: Mapping[str, Any], options: WireOptions, *, n
     if not is_guarded:
         needs = frame.afn in _SETS | _CONTROL | {Afn.SET_CLOCK, Afn.CHANGE_PASSWORD, Afn.RESET}
         return Violation(code="wrong_password", detail="none") if needs and options.password is not None else None
-    if options.password is not None and fields.get("pw_hex", options.password) != options.password:
+    if options.password is not None and fields.get("pw_hex") != options.password:
         return Violation(code="wrong_password", detail=f"{frame.afn:02X}")
     tag = fields.get("tp")
     if tag is None or not tag["delay_min"] or now_ms is None:
         return None
-    late_ms = abs(now_ms - _tagged_ms(tag, options, now_ms))
+    late_ms = min((abs(now_ms - each) for each in _tagged_ms(tag, options, now_ms)), default=math.inf)
     if late_ms > tag["delay_min"] * _MINUTE_MS:
-        return Violation(code="too_late", detail=f"{late_ms // 1000} s")
+        return Violation(code="too_late", detail=f"{late_ms / 1000:.0f} s")
     return None
 
 
-def _tagged_ms(tag: Mapping[str, Any], options: WireOptions, now_ms: int) -> int:
-    zone = timezone(timedelta(minutes=options.offset_min))
+def _tagged_ms(tag: Mapping[str, Any], options: WireOptions, now_ms: int) -> list[int]:
+    """The moments that a tag may mean: one without a month that day of this month, of the last and of the next."""
     if "time" in tag:
-        return round(datetime.fromisoformat(tag["time"]).replace(tzinfo=zone).timestamp() * 1000)
-    here = local(now_ms, options)
+        found = _moment_ms(tag["time"], "%Y-%m-%dT%H:%M:%S", options)
+        return [] if found is None else [found]
+    first = local(now_ms, options).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    last = (first - timedelta(days=1)).replace(day=1)
+    following = (first + timedelta(days=31)).replace(day=1)
+    own = {"day": tag["day"], "hour": tag["hour"], "minute": tag["min"], "second": tag["sec"]}
+    moments: list[int] = []
+    for month in (last, first, following):
+        with contextlib.suppress(ValueError):  # a day that this month does not have
+            moments.append(round(month.replace(**own).timestamp() * 1000))
+    return moments
+
+
+def _moment_ms(text: str, form: str, options: WireOptions) -> int | None:
+    """UTC ms of a time in the station's zone; None for one that no calendar has: frames are not held against one."""
     try:
-        moment = here.replace(day=tag["day"], hour=tag["hour"], minute=tag["min"], second=tag["sec"], microsecond=0)
-    except ValueError:  # a day that this month does not have
-        return 0
+        moment = datetime.strptime(text, form).replace(tzinfo=timezone(timedelta(minutes=options.offset_min)))
+    except ValueError:
+        return None
     return round(moment.timestamp() * 1000)
 
 
@@ -165,7 +181,8 @@ def _order(frame: Frame, fields: Mapping[str, Any], options: WireOptions) -> tup
     if afn in _READS:
         return "parameters_read", {"names": [f"{_READS[afn]:02X}"]}
     if afn in _SETS:
-        return "parameters_set", {"values": {_set_name(afn, fields): json.dumps(_shown(fields), sort_keys=True)}}
+        kept = json.dumps(_with_unit(_shown(fields), options), sort_keys=True)
+        return "parameters_set", {"values": {_set_name(afn, fields): kept}}
     asked = _ASKED.get(afn)
     return None if asked is None else asked(frame, fields, options)
 
@@ -173,6 +190,15 @@ def _order(frame: Frame, fields: Mapping[str, Any], options: WireOptions) -> tup
 def _set_name(afn: int, fields: Mapping[str, Any]) -> str:
     """Thresholds are kept by kind and sensor."""
     return f"{afn:02X}" if afn != Afn.SET_THRESHOLD else f"{afn:02X}/{fields['kind']}/{fields['sensor_no']}"
+
+
+def _with_unit(fields: dict[str, Any], options: WireOptions) -> dict[str, Any]:
+    """What is kept of a setting: a flow with its unit, which a frame of the 206 edition does not tell."""
+    unit = {"unit": options.flow_unit}
+    if "flow_limits" in fields:
+        return fields | {"flow_limits": [unit | each for each in fields["flow_limits"]]}
+    is_flow = "threshold" in fields and THRESHOLD_KINDS[fields["kind"]] is Kind.FLOW
+    return unit | fields if is_flow else fields
 
 
 def _current(frame: Frame, _fields: Mapping[str, Any], _options: WireOptions) -> tuple[str, dict[str, Any]]:
@@ -184,11 +210,8 @@ def _motor(_frame: Frame, _fields: Mapping[str, Any], _options: WireOptions) -> 
 
 
 def _clock(_frame: Frame, fields: Mapping[str, Any], options: WireOptions) -> tuple[str, dict[str, Any]] | None:
-    if fields.get("clock") is None:
-        return None
-    zone = timezone(timedelta(minutes=options.offset_min))
-    moment = datetime.fromisoformat(fields["clock"]).replace(tzinfo=zone)
-    return "clock_set", {"at_ms": round(moment.timestamp() * 1000)}
+    at_ms = _moment_ms(fields["clock"], "%Y-%m-%dT%H:%M:%S", options)
+    return None if at_ms is None else ("clock_set", {"at_ms": at_ms})
 
 
 def _password(_frame: Frame, fields: Mapping[str, Any], options: WireOptions) -> tuple[str, dict[str, Any]]:
@@ -202,11 +225,9 @@ def _restart(_frame: Frame, _fields: Mapping[str, Any], _options: WireOptions) -
 def _history(_frame: Frame, fields: Mapping[str, Any], options: WireOptions) -> tuple[str, dict[str, Any]] | None:
     """Values at equal steps from the first hour to the last, at the storage interval (step 0: the executor's)."""
     kind = STORED_KINDS[fields["kind"]] if fields["kind"] < len(STORED_KINDS) else Kind.COMMAND
-    if kind not in _STORED or fields["start"] is None or fields["end"] is None:
+    from_ms, to_ms = (_moment_ms(fields[key], "%Y-%m-%dT%H", options) for key in ("start", "end"))
+    if kind not in _STORED or from_ms is None or to_ms is None:
         return None
-    zone = timezone(timedelta(minutes=options.offset_min))
-    bounds = (datetime.strptime(fields[key], "%Y-%m-%dT%H").replace(tzinfo=zone) for key in ("start", "end"))
-    from_ms, to_ms = (round(each.timestamp() * 1000) for each in bounds)
     quantity, channel = _STORED[kind], max(1, fields["sensor_no"])
     return "history", {
         "channel": channel,
@@ -238,12 +259,14 @@ def _shown(fields: Mapping[str, Any]) -> dict[str, Any]:
 # --- answers
 
 
-def replies_of(order: Order, result: Mapping[str, Any], options: WireOptions, *, now_ms: int) -> list[Frame]:
-    """The frames of an answer; several where it is long (DIV). Raises UnfitError."""
+def replies_of(order: Order, result: Mapping[str, Any], options: WireOptions, *, now_ms: int | None) -> list[Frame]:
+    """The frames of an answer; several where it is long (DIV). `now_ms` None: no date. Raises UnfitError."""
     if order.name == "history":
         return _series(order, result["values"], options)
+    if order.name == "clock_read" and now_ms is None:
+        raise UnfitError("the clock is not set")
     answer = _ANSWERS.get(order.name, _mirrored)
-    return [frame_of(order.frame.afn, answer(order, result, options, now_ms), options, kind=order.frame.func)]
+    return [frame_of(order.frame.afn, answer(order, result, options, now_ms or 0), options, kind=order.frame.func)]
 
 
 def _mirrored(order: Order, _result: Mapping[str, Any], _options: WireOptions, _now_ms: int) -> dict[str, Any]:
@@ -274,8 +297,14 @@ def _values(order: Order, result: Mapping[str, Any], options: WireOptions, _now_
     words = words_of(content.alarms, options)
     if order.frame.afn == Afn.QUERY_MOTOR:
         texts = {each.quantity: each.text for each in content.samples}
-        numbers = [round(Decimal(texts.get(quantity) or 0)) for quantity in _PUMP]
+        known = [text for text in (texts.get(quantity) for quantity in _PUMP) if text is not None]
+        if len(known) < len(_PUMP):
+            raise UnfitError("not every phase is known, and this answer has no mark for it")
+        numbers = [int(Decimal(text)) for text in known]
         return {"voltages": numbers[:_PHASES], "currents": numbers[_PHASES:]}
+    supply = next((each.text for each in content.samples if each.quantity == "supply_voltage"), None)
+    if order.frame.func == Kind.STATE and supply is not None:
+        return {"voltage_v": Decimal(supply)}
     if order.frame.func in {Kind.COMMAND, Kind.STATE}:
         return words
     items = items_of(content, order.frame.func, options)

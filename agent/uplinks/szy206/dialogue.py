@@ -3,7 +3,12 @@
 Strategy: a confirm has an address and an AFN and names no report. So one frame is on its way at a time, and where it
 was sent twice, the next one goes only when both sends were confirmed: else the late confirm of a repeat would be taken
 for the next report's. If the missing confirms do not come, the connection is given up, which makes them impossible. A
-report of several kinds of data is delivered when each of its frames is. FCB counts the sends down from 3.
+report of several kinds of data is delivered when each of its frames is. FCB counts the sends down from 3; an answer has
+that of the question.
+
+A link test does not say who began it: one that comes soon after ours is the reply to it, any other is the centre's own
+and gets its code back. Our answer waits for a reply as every one of ours does, so that two sides that echo do not echo
+each other for ever.
 
 Source: SZY206, link test, C0H confirm, control field; SL/T 427-2021, FCB rule and confirm with time tag.
 """
@@ -30,10 +35,10 @@ from agent.uplinks.dialogue import (
     Violation,
 )
 from agent.uplinks.szy206.commands import Order, ask_of, replies_of
-from agent.uplinks.szy206.encode import UnfitError, frames_of
+from agent.uplinks.szy206.encode import UnfitError, frames_of, local
 from agent.uplinks.szy206.options import WireOptions
-from agent.uplinks.szy206_wire.content import compose
-from agent.uplinks.szy206_wire.exchange import is_confirm_of
+from agent.uplinks.szy206_wire.content import compose, decode
+from agent.uplinks.szy206_wire.exchange import can_date, is_confirm_of
 from agent.uplinks.szy206_wire.frame import FIRST_FCB, Frame
 from agent.uplinks.szy206_wire.names import CONFIRMED, Afn
 from agent.uplinks.szy206_wire.receiver import Receiver
@@ -68,11 +73,13 @@ class Szy206Dialogue:
         self._receiver = Receiver(images=False)
         self._flight: _Flight | None = None
         self._login_until_s = -math.inf  # nothing is sent before, unless the centre answered
+        self._linked_until_s = -math.inf  # a link test before then replies to ours
         self._quiet_s = 0.0
         self._heard_s = 0.0
         self._orders: dict[int, Order] = {}
         self._token = 0
         self._dropped = 0
+        self._renamed: tuple[bytes, Frame] | None = None  # the last change of the password, and its answer
 
     @property
     def is_ready(self) -> bool:
@@ -119,11 +126,20 @@ class Szy206Dialogue:
         if order is None or result is None or order.is_broadcast:
             return Step()
         try:
-            frames = replies_of(order, result, self._options, now_ms=now.at_ms or 0)
+            frames = replies_of(order, result, self._options, now_ms=now.at_ms)
         except UnfitError as error:
             return Step(happenings=(Violation(code="no_answer", detail=str(error)),))
+        frames = [replace(frame, fcb=order.frame.fcb) for frame in frames]
+        if order.name == "password_set":
+            self._take_password(result["new"], order.frame, frames[0])
         self._quiet_s = now.s
         return Step(tuple(frame.to_bytes() for frame in frames))
+
+    def _take_password(self, new: str, asked: Frame, answer: Frame) -> None:
+        """It holds from now on, where passwords are looked at; who missed the answer asks again with the old one."""
+        if self._options.password is not None:
+            self._options = replace(self._options, password=new)
+        self._renamed = (asked.body, answer)
 
     def tick(self, now: Moment) -> Step:
         """Repeats, gives up, keeps alive."""
@@ -147,10 +163,15 @@ class Szy206Dialogue:
         """No confirm in time: once more with the next lower FCB; none left: the exchange has failed."""
         if flight.confirms:
             return Step(happenings=(Over(reason="repeats without confirm"),))
-        if flight.sends >= FIRST_FCB:
+        if flight.sends >= FIRST_FCB or not self._can_date(flight, now):
             self._flight = None
             return Step(happenings=(Unanswered(tag=flight.delivery.tag),))
         return Step((self._sent(flight, now),))
+
+    def _can_date(self, flight: _Flight, now: Moment) -> bool:
+        """Whether a frame that arrives now gets its own month: that may have ended since the first one went."""
+        slot = local(flight.delivery.content.slot_ms, self._options)
+        return now.at_ms is None or can_date(slot, local(now.at_ms, self._options), self._options.edition)
 
     def _sent(self, flight: _Flight, now: Moment) -> bytes:
         flight.sends += 1
@@ -179,14 +200,22 @@ class Szy206Dialogue:
         if frame.afn in CONFIRMED and frame.address == self._options.address:
             return self._confirmed(frame, now)
         if frame.afn == Afn.LINK and frame.address == self._options.address:
-            self._login_until_s = -math.inf
-            return Step()
+            return self._linked(frame, now)
+        if self._renamed is not None and (frame.afn, frame.body) == (Afn.CHANGE_PASSWORD, self._renamed[0]):
+            return Step((replace(self._renamed[1], fcb=frame.fcb).to_bytes(),))
         order = ask_of(frame, self._options, now_ms=now.at_ms, allows_sets=self._allows_sets)
         if not isinstance(order, Order):
             return Step(happenings=(order,))
         self._token += 1
         self._orders = {self._token: order}
         return Step(happenings=(Asked(token=self._token, name=order.name, arguments=order.arguments),))
+
+    def _linked(self, frame: Frame, now: Moment) -> Step:
+        """The reply to our link test, or the centre's own."""
+        self._login_until_s = -math.inf
+        is_reply, self._linked_until_s = now.s < self._linked_until_s, -math.inf
+        word = decode(frame, self._options.dialect).get("link")
+        return Step() if is_reply or word is None else Step((self._link(str(word), now),))
 
     def _confirmed(self, frame: Frame, now: Moment) -> Step:
         """One confirm for each send; the first delivers the frame, the last lets the next one go."""
@@ -204,10 +233,14 @@ class Szy206Dialogue:
         if not flight.frames:
             self._flight = None
             return Step(happenings=happenings)
+        if not self._can_date(flight, now):
+            self._flight = None
+            return Step(happenings=(Unanswered(tag=flight.delivery.tag),))
         return Step((self._sent(flight, now),), happenings)
 
     def _link(self, word: str, now: Moment) -> bytes:
         self._quiet_s = now.s
+        self._linked_until_s = now.s + self._options.timeout_s
         body = compose({"link": word}, is_up=True, afn=Afn.LINK)
         return Frame(is_up=True, func=0, address=self._options.address, afn=Afn.LINK, body=body).to_bytes()
 
@@ -217,10 +250,11 @@ def _joined(first: Step, second: Step) -> Step:
 
 
 def szy206_dialogue(
-    options: CentreOptions, changed: Mapping[str, str], *, next_serial: Callable[[], int]
+    options: CentreOptions, changed: Mapping[str, str], *, next_serial: Callable[[], int], last_serial: int
 ) -> Szy206Dialogue:
     """The dialogue of a connection to this centre, with the password that it has set last; frames have no serials."""
-    del next_serial
+    del next_serial, last_serial
     wire: WireOptions = options.wire
-    wire = replace(wire, password=changed.get("password", wire.password))
+    if wire.password is not None:
+        wire = replace(wire, password=changed.get("password", wire.password))
     return Szy206Dialogue(wire, allows_sets=options.allows_sets)

@@ -18,9 +18,11 @@ from typing import Any, Final
 from agent.report.content import STATION, Content, Sample
 from agent.report.content import Kind as ReportKind
 from agent.uplinks.szy206.options import WireOptions
+from agent.uplinks.szy206_wire.codecs import Codec, Flow
 from agent.uplinks.szy206_wire.content import compose
 from agent.uplinks.szy206_wire.exchange import can_date, tag_of
 from agent.uplinks.szy206_wire.frame import MOST_USER_DATA, Frame
+from agent.uplinks.szy206_wire.items import VOLUME, Rules
 from agent.uplinks.szy206_wire.names import Afn, ContentError, Edition, Kind
 from agent.uplinks.szy206_wire.words import Alarm, State
 
@@ -70,7 +72,10 @@ def local(at_ms: int, options: WireOptions) -> datetime:
 
 
 def frames_of(content: Content, options: WireOptions, *, now_ms: int) -> list[Frame]:
-    """The frames of a report, in the order in which they are sent. Raises UnfitError."""
+    """The frames of a report, in the order in which they are sent. Raises UnfitError.
+
+    A value that is beyond its item (a pressure below 0, say) is sent as not measured: it must not hold back the others.
+    """
     afn = AFNS.get(content.kind)
     if afn is None:
         raise UnfitError(f"no function for {content.kind.value} reports")
@@ -129,7 +134,7 @@ def _grouped(content: Content, options: WireOptions) -> list[tuple[int, dict[str
             continue
         samples = [each for each in content.samples if each.quantity == quantity and each.channel != STATION]
         if samples:
-            found.append((kind, {key: _listed(samples)}))
+            found.append((kind, {key: _listed(samples, kind, options)}))
     if not found:
         raise UnfitError("nothing that this protocol has an item for")
     return found
@@ -137,13 +142,13 @@ def _grouped(content: Content, options: WireOptions) -> list[tuple[int, dict[str
 
 def _meters(samples: Sequence[Sample], options: WireOptions) -> list[dict[str, Any]]:
     texts = {(each.channel, each.quantity): each.text for each in samples}
-    meters = []
+    meters, codecs = [], _codecs(options)
     for channel in range(1, max(each.channel for each in samples) + 1):
         flow, total = (texts.get((channel, quantity)) for quantity in _FLOWS)
         meters.append(
             {
-                "instant": None if flow is None else _flow(Decimal(flow), options),
-                "cumulative_m3": None if total is None else Decimal(total),
+                "instant": _fitting(codecs.flow("instant"), flow, options),
+                "cumulative_m3": _fitting(codecs.number(VOLUME), total, options),
                 "unit": options.flow_unit,
             }
         )
@@ -154,7 +159,25 @@ def _flow(value_m3h: Decimal, options: WireOptions) -> Decimal:
     return _EXACT.divide(value_m3h, _SECONDS) if options.flow_unit == "m3/s" else value_m3h
 
 
-def _listed(samples: Sequence[Sample]) -> list[Decimal | None]:
+def _listed(samples: Sequence[Sample], kind: int, options: WireOptions) -> list[Decimal | None]:
     texts = {each.channel: each.text for each in samples}
-    found = (texts.get(channel) for channel in range(1, max(texts) + 1))
-    return [None if text is None else Decimal(text) for text in found]
+    known = _codecs(options).item(kind)
+    assert known is not None
+    return [_fitting(known[1], texts.get(channel), options) for channel in range(1, max(texts) + 1)]
+
+
+def _codecs(options: WireOptions) -> Rules:
+    return Rules(options.edition, options.dialect)
+
+
+def _fitting(codec: Codec, text: str | None, options: WireOptions) -> Decimal | None:
+    """The value in the item's unit; None where there is none, or the item cannot hold it."""
+    if text is None:
+        return None
+    is_flow = isinstance(codec, Flow)
+    value = _flow(Decimal(text), options) if is_flow else Decimal(text)
+    try:
+        codec.write({"instant": value, "unit": options.flow_unit} if is_flow else value)
+    except ContentError:
+        return None
+    return value

@@ -36,6 +36,7 @@ class Szy206Settings(ReportSection):
     mode: Literal[0, 1, 2, 3] = 1
     login_answer: Switch = True
     long_answers: Switch = True
+    storage_interval: Annotated[int, DurationMs("1m", "255m")] = Field(default="5m", validate_default=True)
     timeout: Annotated[int, DurationMs("1s", "10m")] = Field(default="10s", validate_default=True)
     keepalive: Annotated[int, DurationMs("1s", "1h")] = Field(default="60s", validate_default=True)
 
@@ -65,8 +66,9 @@ class Szy206Settings(ReportSection):
             keepalive_s=self.keepalive / 1000,
             wants_login_answer=self.login_answer,
             splits_long_answers=self.long_answers,
+            offset_min=self.utc_offset,
         )
-        return self.common(self.station, (ReportKind.TIMED,), wire)
+        return self.common(self.station, (ReportKind.TIMED,), wire, stored_ms=self.storage_interval)
 
     def _wire_station(self) -> str:
         """The five bytes as sent."""

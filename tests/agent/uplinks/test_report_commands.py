@@ -175,7 +175,7 @@ def test_a_password_that_is_changed_holds_from_then_on(
 def test_the_clock_is_set_only_by_a_centre_that_is_trusted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    order = "4A at=261120120000" if kind == "sl651" else "11"
+    order = "4A at=261120084130" if kind == "sl651" else "11"  # a minute and a half ahead, or what the centre has
     for at, more in enumerate((", sets: true", ", sets: true, clock: true")):
         clock, directory = SteppedClock(START), tmp_path / str(at)
         directory.mkdir()
@@ -188,6 +188,38 @@ def test_the_clock_is_set_only_by_a_centre_that_is_trusted(
             event = "command.carried_out" if at else "command.refused"
             station.until(lambda: bool(said(station, event)), event)  # noqa: B023
             assert [source for _, source in station.told_clock] == ["far"] * at
+
+
+@pytest.mark.parametrize("kind", ["sl651", "szy206"])
+def test_a_centre_whose_time_is_far_from_a_clock_that_was_set_is_not_believed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """Guideline for withdrawal metering, clock: beyond 300 s a person confirms. 300 s are believed, 2 s are nothing."""
+    clock, ahead = SteppedClock(START), timedelta(hours=8)
+    with (
+        CentreServer(kind, now=lambda: clock.local() + ahead) as centre,
+        station_at(centre, clock, tmp_path, monkeypatch, ", sets: true, clock: true") as station,
+    ):
+        lived(station, clock, hours=1)
+        order_clock(centre, clock, ahead)
+        station.until(lambda: bool(said(station, "command.refused")), "it is refused")
+        (fault,) = [each for each in station.store.faults.open() if each.code == "CLOCK-DISPUTED"]
+        told = dict(fault.evidence)
+        assert told["own_at"] == "2026-11-20T00:40:00+00:00"
+        assert told["centre_at"] == "2026-11-20T08:40:00+00:00"
+        assert station.told_clock == []
+        for seconds, moves in ((2, 0), (300, 1)):
+            ahead = timedelta(seconds=seconds)
+            before = len(said(station, "command.carried_out"))
+            _give_up(station, centre, clock)
+            order_clock(centre, clock, ahead)
+            station.until(lambda: len(said(station, "command.carried_out")) > before, "it is believed")  # noqa: B023
+            assert len(station.told_clock) == moves, seconds
+            assert "CLOCK-DISPUTED" not in faults(station)
+
+
+def order_clock(centre: CentreServer, clock: SteppedClock, ahead: timedelta) -> None:
+    centre.send(f"4A at={clock.local() + ahead:%y%m%d%H%M%S}" if centre.protocol == "sl651" else "11")
 
 
 NEVER = {
