@@ -26,7 +26,9 @@ from agent.store.database import StoreHeldError
 from agent.store.reader import Reader
 from agent.store.store import Store
 
-KINDS = frozenset({"coefficient", "replacement", "decision", "acknowledgement", "archive", "frozen", "withdrawal"})
+KINDS = frozenset(
+    {"coefficient", "replacement", "decision", "acknowledgement", "archive", "frozen", "withdrawal", "nameplate"}
+)
 """What may be declared from outside; a reading has a verb of its own."""
 
 _VERSION = "00000000"  # no profile: a person read it

@@ -25,6 +25,9 @@ from agent.rules.upload import UploadRates
 from agent.settings import Station
 from agent.store.book_reader import BookReader, ClosingRow, EventRow, LedgerRow
 
+NAMEPLATE = "nameplate"
+"""The kind of a row of the ledger that keeps photos of a meter's nameplate."""
+
 _DECLARED = ("replacement", "decision", "reading", "acknowledgement", "withdrawal")
 _DAY_MS = 24 * MS_PER_HOUR
 
@@ -102,7 +105,7 @@ class Reporting:
             year=self._standing(settings.name, span.year_begin_ms(self._zone)),
             coefficients=self._coefficients(settings),
             declarations=tuple(_declaration(row, gone.get(row.id)) for row in declared),
-            photos=tuple(photo for row in declared for photo in _photos(row)),
+            photos=tuple(photo for row in (*self._nameplates(settings, span), *declared) for photo in _photos(row)),
             anomalies=tuple(map(self._anomaly, self._book.events(settings.name, span.begin_ms, span.end_ms))),
             archive_version=archive.get("version"),
             on_time_pct=None if rate is None else rate.on_time_pct,
@@ -145,6 +148,12 @@ class Reporting:
         rows = [row for kind in _DECLARED for row in self._book.ledger(kind) if row.subject in subjects]
         dated = ((row.at_ms if row.at_ms is not None else row.entered_ms, row) for row in rows)
         return sorted(row for at_ms, row in dated if at_ms is not None and span.begin_ms <= at_ms < span.end_ms)
+
+    def _nameplates(self, settings: IntakeSettings, span: Span) -> list[LedgerRow]:
+        """The nameplates of its meters as photographed last before the end of the period."""
+        rows = [row for row in self._book.ledger(NAMEPLATE) if row.at_ms is not None and row.at_ms < span.end_ms]
+        newest = {row.subject: row for row in sorted(rows, key=lambda each: (each.at_ms or 0, each.id))}
+        return [newest[meter] for meter in sorted(settings.meters) if meter in newest]
 
     def _archive(self, intake: str, end_ms: int) -> Mapping[str, Any]:
         rows = [row for row in self._book.ledger("archive", intake) if row.at_ms is None or row.at_ms < end_ms]

@@ -27,6 +27,7 @@ from agent.form.judge import section_of
 from agent.form.problems import FormErrors
 from agent.form.reference import fields_of, locale_name
 from agent.messages import Messages, problem_lines
+from agent.reporting import NAMEPLATE
 from agent.settings import Config
 from agent.store.book_reader import BookReader, LedgerRow
 from agent.uplinks.registry import settings_models
@@ -42,6 +43,7 @@ class Record:
 
     archives: Sequence[LedgerRow] = ()
     replacements: Sequence[LedgerRow] = ()
+    nameplates: Sequence[LedgerRow] = ()
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -201,6 +203,10 @@ def _document(config: Config, name: str, out: Messages) -> dict[str, Any]:
             {"meter": row.subject, "at": _at(config, row.at_ms), "who": row.who, **row.body}
             for row in record.replacements
         ],
+        "nameplates": [
+            {"meter": row.subject, "at": _at(config, row.at_ms), "who": row.who, **row.body}
+            for row in record.nameplates
+        ],
     }  # fmt: skip
 
 
@@ -220,9 +226,10 @@ def _record(config: Config, name: str, out: Messages) -> Record:
         meters = config.intakes[name].meters
         gone = book.withdrawn()
         replacements = [row for row in book.ledger("replacement") if row.subject in meters and row.id not in gone]
+        nameplates = [row for row in book.ledger(NAMEPLATE) if row.subject in meters]
     except (sqlite3.Error, OSError) as error:
         print(out.text("cli.archive.unread", detail=str(error)), file=sys.stderr)
         return Record()
     finally:
         book.close()
-    return Record(archives, replacements)
+    return Record(archives, replacements, nameplates)

@@ -1,4 +1,4 @@
-"""`qushui enter`: what only a person knows: readings, replacements, decisions, what was seen, what was wrong."""
+"""`qushui enter`: what only a person knows: readings, replacements, decisions, nameplates, what was seen or wrong."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from agent.form.problems import FormErrors
 from agent.intakes.withdrawing import WITHDRAWAL
 from agent.messages import Messages, place_text, problem_lines, refusal_text
 from agent.photos import MOST_BYTES, PhotoError, keep
+from agent.reporting import NAMEPLATE
 from agent.store.book_reader import BookReader
 from agent.uplinks.registry import settings_models
 from drivers.registry import DRIVERS
@@ -49,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("decision", _add_decision),
         ("acknowledge", _add_acknowledge),
         ("withdrawal", _add_withdrawal),
+        ("nameplate", _add_nameplate),
     ):
         action = actions.add_parser(name, help=f"enter.{name}", description=f"enter.{name}")
         add(action)
@@ -108,8 +110,18 @@ def _add_withdrawal(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--reason", required=True, metavar="TEXT", help="enter.reason_option")
 
 
-def _add_photo(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--photo", type=Path, action="append", default=[], metavar="FILE", help="enter.photo_option")
+def _add_nameplate(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("meter", metavar="METER", help="enter.meter")
+    parser.add_argument("--at", metavar="TIME", help="enter.at_now_option")
+    parser.add_argument("--note", default="", metavar="TEXT", help="enter.note_option")
+    _add_photo(parser, is_required=True)
+
+
+def _add_photo(parser: argparse.ArgumentParser, *, is_required: bool = False) -> None:
+    parser.add_argument(
+        "--photo", type=Path, action="append", default=[], metavar="FILE", required=is_required,
+        help="enter.photo_option",
+    )  # fmt: skip
     parser.add_argument(
         "--photo-max", type=positive, default=Decimal(MOST_BYTES) / _MEGABYTE, metavar="MB",
         help="enter.photo_max_option",
@@ -232,12 +244,20 @@ def _withdrawal(arguments: argparse.Namespace, desk: Desk, declaring: Declaring)
             "reason": arguments.reason, **told}  # fmt: skip
 
 
+def _nameplate(arguments: argparse.Namespace, desk: Desk, declaring: Declaring) -> dict[str, Any]:
+    meter, at_ms = desk.meter(arguments.meter), desk.moment(arguments.at)
+    note = {"note": arguments.note} if arguments.note else {}
+    body = {"photo": _photos(arguments, desk), **note}
+    return {"meter": meter, "at_ms": at_ms, **body, **declaring.declare(NAMEPLATE, meter, at_ms, body, arguments.who)}
+
+
 _ACTIONS: Mapping[str, Callable[[argparse.Namespace, Desk, Declaring], dict[str, Any]]] = {
     "reading": _reading,
     "replacement": _replacement,
     "decision": _decision,
     "acknowledge": _acknowledge,
     "withdrawal": _withdrawal,
+    "nameplate": _nameplate,
 }
 
 

@@ -21,7 +21,6 @@ from agent.reports.spans import SpanKind
 from agent.reports.tables import facts_text
 from agent.reports.wording import Wording, grouped, number, stated
 
-_HASH_SHOWN = 16  # characters of a hash of which the whole is in the manifest
 _DAYS_PER_YEAR = Decimal("365.25")
 _HOURS_PER_DAY = 24
 _LINES = 12  # anomalies and declarations shown on the voucher; the workbook has all
@@ -248,4 +247,6 @@ def _evidence(intake: IntakeReport, report: Report, sealing: Sealing, words: Wor
     if report.reason:
         yield "reason", words.text("voucher.reason_told", reason=report.reason, who=report.who)
     for photo in intake.photos:
-        yield "photo", f"{photo.file} {photo.sha256[:_HASH_SHOWN]}… ({photo.about})"
+        kind, _, subject = photo.about.partition(" ")
+        about = f"{words.word('kind', kind)} {place_text(words.out, subject)}"
+        yield "photo", f"{about} · {photo.file} · SHA-256 {photo.sha256}"

@@ -11,6 +11,7 @@ import yaml
 from agent.cli.main import main
 from agent.store.store import Store
 from tests.agent.store.conftest import ROOMY
+from tests.agent.test_photos import PNG
 from tests.fakes import FakeClock, QuietLog
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -100,6 +101,16 @@ def test_an_export_tells_its_version_and_what_came_before(site: Path, capsys: py
     document = json.loads(capsys.readouterr().out)
     assert document["version"] == 2
     assert document["versions"][1]["sha256"] == document["sha256"]
+
+
+def test_an_export_lists_the_nameplates_of_its_meters(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photo = site.parent / "plate.png"
+    photo.write_bytes(PNG)
+    assert main(["enter", "nameplate", "flow", "--photo", str(photo), "--who", "Li", "-c", str(site)]) == 0
+    capsys.readouterr()
+    assert main(["archive", "export", "w", "-c", str(site), "--json"]) == 0
+    (plate,) = json.loads(capsys.readouterr().out)["nameplates"]
+    assert (plate["meter"], plate["who"], len(plate["photo"][0]["sha256"])) == ("flow", "Li", 64)
 
 
 def test_wrong_input_is_refused(site: Path, capsys: pytest.CaptureFixture[str]) -> None:

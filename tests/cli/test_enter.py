@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sqlite3
 from collections.abc import Callable
@@ -229,6 +230,19 @@ def test_a_number_that_was_withdrawn_is_no_longer_what_a_meter_showed(say: Say) 
     status, _, err = say("enter", "reading", "pump-kwh", "energy_import", "3.2", "--at", days_ago(1))
     assert status == 1
     assert "1240" in err
+
+
+def test_a_nameplate_is_kept_with_its_photos_and_needs_one(here: Path, say: Say) -> None:
+    (here / "plate").write_bytes(PNG)
+    assert say("enter", "nameplate", "pump-kwh")[0] == 2
+    assert say("enter", "nameplate", "pump-kw", "--photo", str(here / "plate"))[0] == 2
+    words = ("--photo", str(here / "plate"), "--at", days_ago(2), "--note", "new CT")
+    assert say("enter", "nameplate", "pump-kwh", *words)[0] == 0
+    (row,) = ledger(here)
+    assert (row.kind, row.subject, row.at_ms, row.who) == ("nameplate", "pump-kwh", ms_of(days_ago(2)), "Li")
+    assert row.body["note"] == "new CT"
+    assert row.body["photo"][0]["sha256"] == hashlib.sha256(PNG).hexdigest()
+    assert (here / "state" / row.body["photo"][0]["file"]).read_bytes() == PNG
 
 
 def test_only_what_is_open_can_be_acknowledged(here: Path, say: Say) -> None:

@@ -104,6 +104,24 @@ def test_everything_that_a_figure_rests_on_is_named(books: Books, capsys) -> Non
     assert quarter.seal.last >= int(well.begin.before.split("-")[1])
 
 
+def test_a_voucher_names_the_photos_of_registers_and_of_the_newest_nameplates(books: Books, tmp_path: Path) -> None:
+    def photo(digits: str) -> dict[str, list[dict[str, object]]]:
+        return {"photo": [{"sha256": digits * 32, "bytes": 9, "type": "image/jpeg", "file": f"photos/{digits}.jpg"}]}
+
+    books.declare("nameplate", "pump-kwh", ms("2026-05-01T10:00"), photo("aa"))
+    books.declare("nameplate", "pump-kwh", ms("2026-08-03T11:00"), photo("bb"))
+    books.declare("nameplate", "pump-kwh", ms("2026-10-01T00:00"), photo("cc"))  # after the quarter
+    books.declare("nameplate", "canal-flow", ms("2026-08-03T10:00"), photo("dd"))  # of the other intake
+    books.declare(
+        "reading", "pump-kwh", ms("2026-09-30T18:00"), {"quantity": "energy_import", "value": "1", **photo("ee")}
+    )
+    assert qushui(books, "quarter", "2026Q3", "--out", str(tmp_path)) == 0
+    well, canal = (tmp_path / "pumphouse-12-2026Q3-draft.en.html").read_text("utf-8").split("</article>")[:2]
+    shown = [[digits for digits in ("aa", "bb", "cc", "dd", "ee") if digits * 32 in sheet] for sheet in (well, canal)]
+    assert shown == [["bb", "ee"], ["dd"]]
+    assert "nameplate pump-kwh" in well
+
+
 @pytest.mark.parametrize("lang", ["zh", "en"])
 def test_a_frozen_quarter_is_the_same_bytes_in_another_process_time_zone_and_hash_seed(
     books: Books, lang: str, tmp_path: Path
