@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -17,6 +18,9 @@ _PARTS = (
 """Modules that each add a subcommand: `add_arguments(subparsers)` sets `run`, which gives the exit status."""
 
 
+_INTERRUPTED = 130  # as a shell reports SIGINT
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line: exit status 0 done, 1 the field says no, 2 the input is wrong."""
     for stream in (sys.stdout, sys.stderr):
@@ -27,5 +31,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     for part in _PARTS:
         importlib.import_module(part).add_arguments(subparsers)
     arguments = parser.parse_args(argv)
-    status: int = arguments.run(arguments)
+    try:
+        status: int = arguments.run(arguments)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BrokenPipeError:  # `… --show FILE | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains at its end
+        return 0
     return status

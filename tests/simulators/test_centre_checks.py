@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from agent.messages import LANGUAGES, Messages
 from simulators.platforms.centre.contract import CentreDialogue, Heard, Memory, Moment, Report, Turn, Wrong
 from simulators.platforms.centre.showing import sentence_of
-from simulators.platforms.centre.sl651 import Sl651Centre, Sl651Options
+from simulators.platforms.centre.sl651 import Sl651Centre
+from simulators.platforms.centre.sl651_options import Sl651Options
 from simulators.platforms.centre.szy206 import Szy206Centre, Szy206Options
 from tests.agent.uplinks.sl651_frames import REPORT, STATION, ascii_up, down, up
 from tests.agent.uplinks.szy206_frames import framed
@@ -52,7 +53,7 @@ SL651_WRONG = {
     "serial 0": (timed(header="0000 250102080005"), "serial_zero", "6.6.2.4", True),
     "send time": (timed(header="0007 250102080555"), "clock_off", "sheet §18", False),
     "no time": (timed(header="0007 251302080005"), "sl651_time", "6.6.2.5", True),
-    "class": (up("32", f"F1F1 {STATION} 56 F0F0 2501020800", VOLTAGE), "station_class", "A", True),
+    "class": (up("32", f"F1F1 {STATION} 56 F0F0 2501020800", VOLTAGE), "station_class", "A", False),
     "other station": (up("32", "F1F1 3301060002 49 F0F0 2501020800", VOLTAGE), "other_station", "sheet §7", False),
     "later": (up("32", f"F1F1 {STATION} 49 F0F0 2501020900", VOLTAGE), "observed_later", "6.6.2.8", True),
     "no such time": (up("32", f"F1F1 {STATION} 49 F0F0 2501020860", VOLTAGE), "sl651_time", "6.6.2.8", True),
@@ -72,7 +73,7 @@ SL651_WRONG = {
     "long body": (timed(*["282B0000000125"] * 40), "long_body", "sheet §3.3", False),
     "down": (down("37"), "direction", "6.5.2", True),
     "keep-alive": (up("2F", "00"), "keepalive_body", "6.6.4.1", True),
-    "unasked": (up("37", REPORT, VOLTAGE), "unasked", "sheet §21.7", True),
+    "unasked": (up("37", REPORT, VOLTAGE), "unasked", "sheet §9", True),
     "no station": (up("46", "452000000080"), "no_station", "6.6.3.2", True),
     "crc": (timed()[:-1] + b"\0", "sl651_crc", "6.5.2", True),
     "end": (timed(end="06"), "sl651_end", "6.2.2", True),
@@ -186,7 +187,7 @@ SZY206_WRONG = {
     "division": (framed(0xB3, 0xC0, FLOW + WORDS + TP, address="53A3810D00"), "division", "sheet §2.4", True),
     "nobody": (framed(0xB3, 0xC0, FLOW + WORDS + TP, address="5303810000"), "station_number", "sheet §2.4", True),
     "relay": (framed(0xB3, 0xC0, FLOW + WORDS + TP, address="53038161EA"), "relay_number", "sheet §2.4", False),
-    "layout": (framed(0xB3, 0xC0, FLOW[:-2] + WORDS + TP), "data", "sheet §10", True),
+    "layout": (framed(0xB3, 0xC0, FLOW[:-2] + WORDS + TP), "data", "sheet §7.1", True),
     "digits": (framed(0xB3, 0xC0, "00590000FA" + FLOW[10:] + WORDS + TP), "digits", "sheet §6", True),
     "no kind": (framed(0xB0, 0xC0, WORDS + TP), "kind", "sheet §7.1", True),
     "spare alarms": (framed(0xB3, 0xC0, FLOW + "00C06000" + TP), "alarm_bits", "sheet §7.4", False),
@@ -198,7 +199,7 @@ SZY206_WRONG = {
     "FCB": (framed(0xA3, 0xC0, FLOW + WORDS + TP), "fcb", "sheet §2.3", True),
     "link code": (framed(0xB0, 0x02, "F3"), "link_code", "sheet §5", True),
     "direction": (framed(0x33, 0xB0), "direction", "sheet §2.2", True),
-    "unasked": (framed(0xB0, 0x52, "01"), "unasked", "sheet §12", True),
+    "unasked": (framed(0xB0, 0x52, "01"), "unasked", "sheet §4", True),
     "check byte": (framed(0xB3, 0xC0, FLOW + WORDS + TP)[:-2] + b"\0\x16", "szy206_checksum", "sheet §2", True),
     "noise": (b"nope", "noise", "sheet §2", True),
 }  # fmt: skip

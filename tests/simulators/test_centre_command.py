@@ -19,6 +19,8 @@ from typing import IO, Any
 
 import pytest
 
+from agent.messages import LANGUAGES, Messages
+from simulators.platforms.centre import showing
 from simulators.platforms.centre.archive import Archive
 from simulators.platforms.centre.behaviour import Protocol
 from simulators.platforms.centre.script import Action, Script, action_of, script_of
@@ -132,6 +134,35 @@ def test_a_person_at_the_console_sees_what_comes_and_says_what_happens(tmp_path:
     assert SL651_STATION in shown
     assert "FF2B=124" in shown
     assert "37" in shown
+
+
+def test_an_archive_is_shown_in_both_languages_with_the_bytes_of_each_finding(tmp_path: Path):
+    bad = a_report(2)[:-1] + b"\0"
+    with CentreServer("sl651", store=tmp_path / "centre.sqlite") as centre, far_station_of(centre) as station:
+        station.sendall(up("2F") + bad)
+        assert centre.wait(centre.violations, PATIENCE_S)
+    for lang in LANGUAGES:
+        archive = Archive(tmp_path / "centre.sqlite", is_read_only=True)
+        shown = "\n".join(showing.whole(archive, Messages(lang)))
+        archive.close()
+        assert "simulated_centre" not in shown
+        assert bad.hex() in shown.replace(" ", "").replace("\n", "").lower()
+
+
+@contextmanager
+def far_station_of(centre: CentreServer) -> Iterator[socket.socket]:
+    with socket.create_connection(("127.0.0.1", centre.port)) as station:
+        yield station
+
+
+def test_a_reader_that_went_away_ends_a_command_quietly(tmp_path: Path):
+    Archive(tmp_path / "centre.sqlite").close()
+    command = [sys.executable, "-m", "simulators", "platform", "sl651", "--show", str(tmp_path / "centre.sqlite")]
+    reading, writing = os.pipe()
+    os.close(reading)
+    ended = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, timeout=PATIENCE_S, check=False)
+    os.close(writing)
+    assert (ended.returncode, ended.stderr) == (0, b"")
 
 
 def test_events_come_as_json_and_a_broken_rule_is_the_exit_status():

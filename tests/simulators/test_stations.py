@@ -13,7 +13,7 @@ from agent.uplinks.sl651.options import WireOptions as Sl651Options
 from agent.uplinks.szy206.options import WireOptions as Szy206Options
 from simulators import cli
 from simulators.platforms.centre.server import CentreServer
-from simulators.platforms.centre.sl651 import Sl651Options as Sl651CentreOptions
+from simulators.platforms.centre.sl651_options import Sl651Options as Sl651CentreOptions
 from simulators.stations.behaviour import Behaviour, Share, of_station, shares_of
 from simulators.stations.crowd import Crowd
 from simulators.stations.links import Link, Sl651Link, Szy206Link

@@ -44,7 +44,7 @@ CREATE TABLE IF NOT EXISTS answer (
 ) STRICT;
 CREATE TABLE IF NOT EXISTS violation (
     station TEXT NOT NULL, code TEXT NOT NULL, clause TEXT NOT NULL, arguments TEXT NOT NULL,
-    is_failed INTEGER NOT NULL, first_ms INTEGER NOT NULL, times INTEGER NOT NULL,
+    is_failed INTEGER NOT NULL, first_ms INTEGER NOT NULL, times INTEGER NOT NULL, hex TEXT NOT NULL,
     PRIMARY KEY (station, code, clause, arguments)
 ) STRICT, WITHOUT ROWID;
 """
@@ -85,7 +85,7 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Violation:
-    """What broke a rule or differed, and how often."""
+    """What broke a rule or differed, how often, and the bytes that showed it first (hex)."""
 
     station: str
     code: str
@@ -93,6 +93,7 @@ class Violation:
     arguments: Mapping[str, Any]
     is_failed: bool
     times: int
+    hex: str
 
 
 class Archive:
@@ -177,7 +178,8 @@ class Archive:
         if self._do(again, key) or self._violations >= _MOST_VIOLATIONS:
             return False
         self._violations += 1
-        self._do("INSERT INTO violation VALUES (?, ?, ?, ?, ?, ?, 1)", (*key, event.is_failed, at_ms))
+        row = (*key, event.is_failed, at_ms, event.data.hex().upper())
+        self._do("INSERT INTO violation VALUES (?, ?, ?, ?, ?, ?, 1, ?)", row)
         return True
 
     # --- what is on record
@@ -201,13 +203,20 @@ class Archive:
     def violations(self, station: str | None = None) -> list[Violation]:
         """What broke a rule or differed, in the order it was first seen."""
         query = (
-            "SELECT station, code, clause, arguments, is_failed, times FROM violation ORDER BY first_ms, station, code"
+            "SELECT station, code, clause, arguments, is_failed, times, hex FROM violation"
+            " ORDER BY first_ms, station, code"
         )
         return [
             Violation(
-                station=of, code=code, clause=clause, arguments=json.loads(text), is_failed=bool(is_failed), times=times
+                station=of,
+                code=code,
+                clause=clause,
+                arguments=json.loads(text),
+                is_failed=bool(is_failed),
+                times=times,
+                hex=proof,
             )
-            for of, code, clause, text, is_failed, times in self._database.execute(query)
+            for of, code, clause, text, is_failed, times, proof in self._database.execute(query)
             if station in {None, of}
         ]
 

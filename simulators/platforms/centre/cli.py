@@ -22,7 +22,7 @@ from simulators.platforms.centre.archive import Archive
 from simulators.platforms.centre.behaviour import STYLES, Protocol
 from simulators.platforms.centre.script import Action, action_of
 from simulators.platforms.centre.server import CentreServer
-from simulators.platforms.centre.sl651 import Sl651Options
+from simulators.platforms.centre.sl651_options import Sl651Options
 from simulators.platforms.centre.szy206 import Szy206Options
 from simulators.platforms.mqtt_behaviour import OrderError
 
@@ -233,6 +233,10 @@ class _Printer:
         elif name == "violation.found":
             name = "violation.failed" if event["is_failed"] else "violation.differs"
             shown["sentence"] = showing.sentence_of(event["code"], event["arguments"], self.messages)
+            shown["station"] = event["station"] or "?"
+            return self.messages.text(f"simulated_centre.{name}", **shown) + f"\n  {showing.proof(event['hex'])}"
+        elif name == "station.said":
+            shown["word"] = showing.said(event["word"], self.messages)
         return self.messages.text(f"simulated_centre.{name}", **shown)
 
     def _print(self, line: str) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from typing import Any, NamedTuple, Protocol
 
@@ -19,6 +19,8 @@ GARBAGE_S = 5.0  # bytes that wait so long for their rest are no frame
 _PIECE_GAP_S = 0.005
 _MOST_STATIONS = 100_000
 _MOST_ASKED = 100  # orders that wait on one connection
+_MOST_RECENT = 16  # reports of a station whose serial numbers are remembered
+_MOST_PROOF = 1024  # bytes kept with a finding
 
 
 class Moment(NamedTuple):
@@ -97,7 +99,8 @@ class Unanswered:
 class Wrong:
     """Something that breaks a rule (`is_failed`), or differs from what the sheet marks as uncertain.
 
-    `code` has a sentence; `clause` names the rule: a clause or table of the standard, else `sheet §n`.
+    `code` has a sentence; `clause` names the rule: a clause or table of the standard, else `sheet §n`; `data` are the
+    bytes that show it.
     """
 
     station: str
@@ -105,6 +108,7 @@ class Wrong:
     clause: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
     is_failed: bool = True
+    data: bytes = b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,10 +152,16 @@ class Turn:
     events: list[Event] = field(default_factory=list)
     parcels: list[Parcel] = field(default_factory=list)
 
+    def proved(self, first: int, data: bytes) -> None:
+        """Gives the findings from event `first` on the bytes that show them, where they have none."""
+        for at, event in enumerate(self.events[first:], first):
+            if isinstance(event, Wrong) and not event.data:
+                self.events[at] = replace(event, data=data[:_MOST_PROOF])
+
 
 @dataclass(slots=True)
 class Known:
-    """What the centre remembers of a station: the report before and its own count of acknowledgements."""
+    """What the centre remembers of a station: its last reports and its own count of acknowledgements."""
 
     previous_key: str = ""
     previous_serial: int = 0
@@ -159,12 +169,17 @@ class Known:
     last_serial: int = 0
     acks: int = 0
     password: str = ""
+    recent: dict[str, int] = field(default_factory=dict)  # report's key to its serial number
+    has_gap: bool = False
 
     def reported(self, key: str, serial: int) -> None:
         """Another report, or the same once more."""
         if key != self.last_key:
             self.previous_key, self.previous_serial = self.last_key, self.last_serial
             self.last_key, self.last_serial = key, serial
+        if key not in self.recent and len(self.recent) >= _MOST_RECENT:
+            del self.recent[next(iter(self.recent))]
+        self.recent[key] = serial
 
 
 @dataclass(slots=True)
@@ -214,6 +229,10 @@ class CentreDialogue(Protocol):
 
     def tick(self, now: Moment) -> Turn:
         """Called at `deadline_s` or later: repeats orders, gives up half a frame."""
+        ...
+
+    def end(self, now: Moment) -> Turn:
+        """The station ended the connection: what is said of that. Nothing is sent any more."""
         ...
 
     @property

@@ -88,6 +88,7 @@ class Keeper:
                 clause=event.clause,
                 arguments=dict(event.arguments),
                 is_failed=event.is_failed,
+                hex=event.data.hex().upper(),
             )
 
     def say(self, event: str, /, **details: Any) -> None:

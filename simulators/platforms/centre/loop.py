@@ -150,6 +150,7 @@ class CentreLoop:
         except OSError:
             data = b""
         if not data:
+            self._take(link, link.dialogue.end(self._moment()))
             self._drop(link)
             return
         self._take(link, link.dialogue.receive(data, self._moment()))
@@ -175,9 +176,9 @@ class CentreLoop:
         """Keeps what a turn brought, and owes what it wants sent."""
         for event in turn.events:
             self._keeper.keep(event)
+            if isinstance(event, Heard):
+                self._identify(link, event.station)
             self.arrivals += isinstance(event, Report)
-        if any(isinstance(event, Heard) for event in turn.events):
-            self._identify(link)
         for parcel in turn.parcels:
             self._owe(link, parcel)
         self._touched[link.number] = link
@@ -189,11 +190,10 @@ class CentreLoop:
             self._drop(link, is_reset=True)
         self._touched[link.number] = link
 
-    def _identify(self, link: Link) -> None:
+    def _identify(self, link: Link, station: str) -> None:
         """A second connection of a station takes the place of the first (sheet §9.4)."""
         link.heard_s = time.monotonic()
-        station = link.dialogue.station
-        if station and self._of_station.get(station) is not link:
+        if self._of_station.get(station) is not link:
             self._of_station[station] = link
             link.station = station
             self._keeper.connected(station)

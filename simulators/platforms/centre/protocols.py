@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from simulators.platforms.centre import sl651, sl651_orders, szy206, szy206_orders
+from simulators.platforms.centre import sl651, sl651_options, sl651_orders, szy206, szy206_orders
 from simulators.platforms.centre.behaviour import Protocol
 from simulators.platforms.centre.contract import CentreDialogue, Downlink, Memory
 from simulators.platforms.mqtt_behaviour import OrderError
@@ -26,10 +26,10 @@ class Kind:
 KINDS: Mapping[Protocol, Kind] = MappingProxyType(
     {
         Protocol.SL651: Kind(
-            options=sl651.Sl651Options,
+            options=sl651_options.Sl651Options,
             dialogue=sl651.Sl651Centre,
             downlink=sl651_orders.downlink_of,
-            settings=sl651.SETTINGS,
+            settings=sl651_options.SETTINGS,
         ),
         Protocol.SZY206: Kind(
             options=szy206.Szy206Options,

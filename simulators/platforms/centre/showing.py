@@ -30,6 +30,12 @@ def _plain(value: Any) -> str:
     return str(value)
 
 
+def said(word: str, messages: Messages) -> str:
+    """What a station says of itself, in words; a code that is not known as it is."""
+    key = f"simulated_centre.said.{word}"
+    return messages.text(key) if messages.has(key) else word
+
+
 def sentence_of(code: str, arguments: Mapping[str, Any], messages: Messages) -> str:
     """What is wrong, said; codes of the codecs have sentences of their own."""
     key = f"simulated_centre.wrong.{code}"
@@ -56,9 +62,9 @@ def stations(found: Sequence[Mapping[str, Any]], messages: Messages) -> list[str
     rows = [
         (
             each["station"],
-            _word("yes" if each["is_online"] else "no", messages),
+            _word("there" if each["is_online"] else "gone", messages),
             _clock(each["last_ms"]),
-            each["state"],
+            said(each["state"], messages),
             str(each["reports"]),
             str(each["acknowledged"]),
         )
@@ -101,18 +107,24 @@ def violations(found: Sequence[Violation], messages: Messages) -> list[str]:
     for each in found:
         key = f"simulated_centre.violation.{'failed' if each.is_failed else 'differs'}"
         sentence = sentence_of(each.code, each.arguments, messages)
-        text = messages.text(key, station=each.station, clause=each.clause, sentence=sentence)
+        text = messages.text(key, station=each.station or "?", clause=each.clause, sentence=sentence)
         lines += page.wrapped(f"{text} ×{each.times}", messages.width)
+        if each.hex:
+            lines += page.wrapped(f"  {proof(each.hex)}", messages.width)
     return lines
+
+
+def proof(text: str) -> str:
+    """The bytes that show what is wrong, as many as fit a few lines."""
+    return page.spaced_hex(text[:_HEX_SHOWN]) + (" …" if len(text) > _HEX_SHOWN else "")
 
 
 def frames(archive: Archive, messages: Messages) -> list[str]:
     """The last frames in both directions."""
     lines: list[str] = []
     for at_ms, station, is_up, function, text in archive.frames(last=_ROWS):
-        shown = text if len(text) <= _HEX_SHOWN else text[:_HEX_SHOWN] + "…"
         arrow = "<" if is_up else ">"
-        lines += page.wrapped(f"{_clock(at_ms)} {arrow} {station} {function} {page.spaced_hex(shown)}", messages.width)
+        lines += page.wrapped(f"{_clock(at_ms)} {arrow} {station} {function} {proof(text)}", messages.width)
     return lines
 
 

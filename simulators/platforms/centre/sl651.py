@@ -12,18 +12,15 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from types import MappingProxyType
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import replace
 
 from agent.uplinks.sl651_wire.body import HEADER_SIZE, header_of
-from agent.uplinks.sl651_wire.codes import STANDARD, BodyError, Control, Dialect, Direction, Encoding, Function
+from agent.uplinks.sl651_wire.codes import BodyError, Control, Direction, Encoding, Function, function_name
 from agent.uplinks.sl651_wire.fields import frame_fields
 from agent.uplinks.sl651_wire.frame import Frame
 from agent.uplinks.sl651_wire.packets import Assembly, confirmation, refusal
 from agent.uplinks.sl651_wire.parts import LAST_SERIAL, SECOND, digits_of
-from agent.uplinks.sl651_wire.receiver import Receiver
 from simulators.platforms.centre.behaviour import NORMAL, Ack
 from simulators.platforms.centre.contract import (
     GARBAGE_S,
@@ -43,8 +40,11 @@ from simulators.platforms.centre.contract import (
     parcel_of,
     spoilt,
 )
-from simulators.platforms.centre.sl651_checks import judged, values_of
+from simulators.platforms.centre.sl651_checks import judged, unreadable, values_of
+from simulators.platforms.centre.sl651_options import Sl651Options
 from simulators.platforms.centre.sl651_orders import ENDS, Downlink, link_of
+from simulators.platforms.centre.sl651_serials import numbered
+from simulators.platforms.centre.sl651_stream import Stream, sent_as
 from simulators.platforms.mqtt_behaviour import OrderError
 
 SENDS = 3  # 6.6.5
@@ -58,39 +58,6 @@ _SELF_REPORTED = frozenset(
 _FIRST_OF_USER = 0xE0
 _WRONG_SERIAL = 0x5A5A  # added to the right one
 _DIGEST = 16
-_PASSWORD_BYTES = 2
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sl651Options:
-    """One centre. `end` EOT or ESC behind a last frame; `password` and `centre`: None takes what comes."""
-
-    end: str = "ESC"
-    password: str | None = None
-    centre: int | None = None
-    timeout_s: float = 20.0
-    confirms_answers: bool = True
-    dialect: Dialect = STANDARD
-
-
-def _password(text: str) -> str | None:
-    if text == "any":
-        return None
-    if len(bytes.fromhex(text)) != _PASSWORD_BYTES:
-        raise ValueError("four hex digits, or any")
-    return text.upper()
-
-
-def _end(text: str) -> str:
-    if text.upper() not in {"EOT", "ESC"}:
-        raise ValueError("EOT or ESC")
-    return text.upper()
-
-
-SETTINGS: Mapping[str, Callable[[str], Any]] = MappingProxyType(
-    {"end": _end, "password": _password, "centre": lambda text: None if text == "any" else int(text)}
-)
-"""What may change while a centre runs, and how its text is read. Raises ValueError."""
 
 
 class Sl651Centre:
@@ -100,8 +67,9 @@ class Sl651Centre:
         self.station = ""
         memory.options = options
         self._memory = memory
-        self._receiver = Receiver(dialect=options.dialect)
+        self._stream = Stream(options.dialect)
         self._assembly = Assembly(_MOST_PACKET_BYTES)
+        self._total = 0  # packets of the body at hand
         self._refused: dict[int, int] = {}  # how often each packet was asked for again
         self._whole: Frame | None = None  # put together, and refused once by the plan
         self._began_s = math.inf  # the first packet that is not put together yet
@@ -110,8 +78,7 @@ class Sl651Centre:
         self._asked: Pending | None = None
         self._waiting: deque[Downlink] = deque()
         self._sends = ("", 0)  # the last report on this connection and how often it came
-        self._skipped = 0
-        self._broken = 0
+        self._posed: set[int] = set()  # functions that were asked for on this connection
 
     @property
     def _options(self) -> Sl651Options:
@@ -125,7 +92,7 @@ class Sl651Centre:
         waits = [self._began_s + _ASSEMBLY_S]
         if self._asked is not None:
             waits.append(self._asked.until_s)
-        if self._receiver.waiting:
+        if self._stream.waiting:
             waits.append(self._heard_s + GARBAGE_S)
         return min(waits)
 
@@ -133,7 +100,8 @@ class Sl651Centre:
         """Takes what arrived."""
         self._heard_s = now.s
         turn = Turn()
-        self._take(self._receiver.feed(data), now, turn)
+        self._take(self._stream.feed(data), now, turn)
+        self._name_trouble(turn)
         return turn
 
     def ask(self, downlink: Downlink, now: Moment) -> Turn:
@@ -151,8 +119,8 @@ class Sl651Centre:
     def tick(self, now: Moment) -> Turn:
         """Repeats an order twice, then gives it up (§21.6); gives up half a frame and packets without the rest."""
         turn = Turn()
-        if self._receiver.waiting and now.s >= self._heard_s + GARBAGE_S:
-            self._take(self._receiver.idle(), now, turn)
+        if self._stream.waiting and now.s >= self._heard_s + GARBAGE_S:
+            self._give_up_frame(now, turn)
         if now.s >= self._began_s + _ASSEMBLY_S:
             self._give_up_packets()
             turn.events.append(self._wrong("packets_missing", "6.3.1.2", seconds=int(_ASSEMBLY_S)))
@@ -166,23 +134,40 @@ class Sl651Centre:
                 self._ask_next(now, turn)
         return turn
 
+    def end(self, now: Moment) -> Turn:
+        """Says what the connection's end left unfinished: a frame, packets."""
+        turn = Turn()
+        if self._stream.waiting:
+            self._give_up_frame(now, turn)
+        if self._assembly.missing:
+            count = len(self._assembly.missing)
+            turn.events.append(replace(self._wrong("packets_left", "6.3.1.2", count=count), is_failed=False))
+        turn.parcels.clear()
+        return turn
+
     # --- frames that came
 
     def _take(self, frames: Sequence[Frame], now: Moment, turn: Turn) -> None:
         for frame in frames:
-            function = f"{frame.function:02X}"
-            data = frame.encode(self._options.dialect)
+            first, function = len(turn.events), f"{frame.function:02X}"
+            data = sent_as(frame, self._stream.raw, self._options.dialect)
             turn.events.append(Heard(station=frame.station, function=function, data=data))
             if self._is_ours(frame, turn):
+                if data != data.upper() and frame.encoding is Encoding.ASCII:
+                    turn.events.append(replace(self._wrong("lower_case", "sheet §19"), is_failed=False))
                 self._frame(frame, now, turn)
-        error = self._receiver.last_error
-        if self._receiver.broken > self._broken and error is not None:
-            self._broken = self._receiver.broken
-            clause = str(error.arguments["clause"])
-            turn.events.append(self._wrong(error.code, clause, **error.arguments))
-        elif self._receiver.skipped > self._skipped:
-            turn.events.append(self._wrong("noise", "6.2.2"))
-        self._skipped = self._receiver.skipped
+            turn.proved(first, data)
+
+    def _name_trouble(self, turn: Turn) -> None:
+        """What is wrong with the bytes that belonged to no sound frame."""
+        trouble = self._stream.trouble()
+        if trouble is not None:
+            turn.events.append(replace(trouble, station=self.station))
+
+    def _give_up_frame(self, now: Moment, turn: Turn) -> None:
+        unfinished = self._stream.unfinished()
+        self._take(self._stream.idle(), now, turn)
+        turn.events.append(replace(unfinished, station=self.station))
 
     def _is_ours(self, frame: Frame, turn: Turn) -> bool:
         """Whether a frame is answered; wrong password or centre: never (§21.2)."""
@@ -212,12 +197,20 @@ class Sl651Centre:
     def _packet(self, frame: Frame, now: Moment, turn: Turn) -> None:
         """One of several: nothing is answered before the last one (6.3.1.2); the plan may refuse the first once."""
         assert frame.packet is not None
-        total = frame.packet[0]
+        total, number = frame.packet
         if self._whole is not None and frame.function == self._whole.function:
             whole, self._whole = self._whole, None
             self._complete(whole, now, turn, total)
             return
         self._began_s = min(self._began_s, now.s)
+        is_last = number == total or number in self._refused  # what was asked for again ends with ETX, too
+        if frame.end is not (Control.ETX if is_last else Control.ETB):
+            turn.events.append(
+                self._wrong("packet_end", "6.3.1.2", number=number, total=total, received=frame.end.name)
+            )
+        if self._assembly.missing and self._total != total:
+            turn.events.append(self._wrong("packet_total", "6.5.3", before=self._total, received=total))
+        self._total = total
         try:
             joined = self._assembly.add(frame)
         except BodyError as error:
@@ -258,18 +251,27 @@ class Sl651Centre:
         try:
             fields = frame_fields(frame, self._options.dialect)
         except BodyError as error:
-            turn.events.append(self._wrong(error.code, str(error.arguments["clause"]), **error.arguments))
+            turn.events.append(unreadable(frame, error))
             return
-        turn.events += judged(frame, fields, now.at)
+        turn.events += judged(frame, fields, now.at, is_joined=packets > 0)
         if self._asked is not None and self._asked.downlink.function == frame.function:
             self._answered(frame, fields, now, turn, packets)
             return
         is_report = frame.function in _REPORTS or frame.function in _SELF_REPORTED
         if not is_report and frame.function < _FIRST_OF_USER:
-            turn.events.append(self._wrong("unasked", "sheet §21.7", function=f"{frame.function:02X}"))
+            turn.events.append(self._unasked(frame))
             turn.parcels.append(self._plain(self._confirmed(frame, now, packets=packets), "confirm", now))
             return
         self._reported(frame, fields, now, turn, packets)
+
+    def _unasked(self, frame: Frame) -> Wrong:
+        """An answer to nothing; one to a question that was repeated, or given up, only comes late."""
+        function = f"{frame.function:02X}"
+        if frame.function in self._posed:
+            return replace(self._wrong("answered_late", "sheet §21", function=function), is_failed=False)
+        if function_name(frame.function) == "reserved":
+            return self._wrong("reserved_function", "B", function=function)
+        return self._wrong("unasked", "sheet §9", function=function)
 
     # --- reports
 
@@ -280,8 +282,7 @@ class Sl651Centre:
         digest = hashlib.sha256(body).hexdigest()[:_DIGEST]
         key = f"{frame.station}/{frame.function:02X}/{header.serial}/{digest}"
         known = self._memory.of(frame.station)
-        if known.last_key not in {"", key} and header.serial == known.last_serial:
-            turn.events.append(self._wrong("serial_reused", "6.6.2.4", serial=header.serial))
+        turn.events += numbered(known, key, frame.station)
         self._sends = (key, self._sends[1] + 1 if self._sends[0] == key else 1)
         if self._sends[1] == SENDS + 1:
             turn.events.append(self._wrong("too_many_sends", "6.6.5", serial=header.serial, limit=SENDS))
@@ -358,6 +359,7 @@ class Sl651Centre:
         assert self._last is not None
         downlink = Downlink(name="37", function=Function.QUERY_REALTIME)
         self._asked = Pending(next(self._memory.orders), downlink, 1, now.s + self._options.timeout_s)
+        self._posed.add(downlink.function)
         turn.events.append(Posed(order=self._asked.order, station=self.station, name=downlink.name))
         return downlink.frame(link_of(self._last), now).encode(self._options.dialect)
 
@@ -371,6 +373,7 @@ class Sl651Centre:
     def _pose(self, asked: Pending, now: Moment, turn: Turn) -> None:
         assert self._last is not None
         asked.tries += 1
+        self._posed.add(asked.downlink.function)
         asked.until_s = now.s + self._options.timeout_s
         turn.parcels.append(self._plain(asked.downlink.frame(link_of(self._last), now), asked.downlink.name, now))
 

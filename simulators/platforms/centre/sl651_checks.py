@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from agent.uplinks.sl651_wire.body import HEADER_SIZE, WITH_CLASS, decode, header_of
-from agent.uplinks.sl651_wire.codes import STATION_CLASSES, Encoding, Function
+from agent.uplinks.sl651_wire.codes import STATION_CLASSES, BodyError, Control, Encoding, Function
 from agent.uplinks.sl651_wire.elements import (
     EXTENDED,
     KINDS,
@@ -23,10 +23,17 @@ from agent.uplinks.sl651_wire.elements import (
     default_definition,
 )
 from agent.uplinks.sl651_wire.frame import Frame
-from agent.uplinks.sl651_wire.parts import ObservedAt, Part, Series, Station, Step, moment_of
+from agent.uplinks.sl651_wire.parts import TIME_MARK, ObservedAt, Part, Series, Station, Step, moment_of
 from simulators.platforms.centre.contract import Wrong, zone_of
+from simulators.platforms.centre.sl651_text_checks import has_voltage, judged_words, observed_digits
 
 _ADVISED_BODY = 220  # 6.5: bytes of a body on IP channels
+_ODD_CENTRES = frozenset({0})  # means unused; seen in captures
+_DIVISION_BYTES = 3
+_TIME_BYTES = 5
+_STEP = b"\x04\x18"
+_LAST_STATION, _BROADCAST = 60_000, 0xFFFF
+_MANUAL = frozenset({Function.MANUAL, Function.QUERY_MANUAL})
 _CLOCK_OFF = timedelta(minutes=5)
 _KNOWN_STATUS_BITS = range(12)
 _STATUS_BYTES = 4
@@ -38,11 +45,28 @@ _SERIES_FUNCTIONS = frozenset({Function.UNIFORM, Function.QUERY_PERIOD})
 _NEGATIVE_FIRST: Final = "FF"
 
 
-def judged(frame: Frame, fields: Mapping[str, Any], now: datetime) -> list[Wrong]:
-    """Everything that is wrong with a frame that was taken apart; `now` is the centre's clock."""
-    found = [*_head(frame, now)]
-    if frame.function != Function.KEEPALIVE and frame.encoding is Encoding.BINARY:
-        found += _body(frame)
+def unreadable(frame: Frame, error: BodyError) -> Wrong:
+    """What is wrong with a body that could not be read to its end."""
+    at = frame.payload.find(TIME_MARK) + len(TIME_MARK) + _TIME_BYTES
+    is_binary = frame.encoding is Encoding.BINARY
+    if is_binary and frame.function in _MANUAL and error.code == "sl651_no_time":
+        return _failed(frame, "manual_text", "sheet §10", function=f"{frame.function:02X}")
+    if is_binary and frame.function in _SERIES_FUNCTIONS and frame.payload[at : at + len(_STEP)] != _STEP:
+        received = frame.payload[at : at + len(_STEP)].hex().upper()
+        return _failed(frame, "no_step", "sheet §10", received=received)
+    return _failed(frame, error.code, str(error.arguments["clause"]), **error.arguments)
+
+
+def judged(frame: Frame, fields: Mapping[str, Any], now: datetime, *, is_joined: bool = False) -> list[Wrong]:
+    """Everything that is wrong with a frame that was taken apart; `now` is the centre's clock.
+
+    `is_joined`: its body came in packets, and may be long.
+    """
+    found = [*_head(frame, now), *_address(frame)]
+    if len(frame.payload) > _ADVISED_BODY and not is_joined:
+        found.append(_differs(frame, "long_body", "sheet §3.3", size=len(frame.payload), advised=_ADVISED_BODY))
+    if frame.function != Function.KEEPALIVE:
+        found += _body(frame) if frame.encoding is Encoding.BINARY else _words(frame)
     if frame.function in _WITH_STATION and "body_station_addr" not in fields:
         found.append(_failed(frame, "no_station", "6.6.3.2", function=f"{frame.function:02X}"))
     return found
@@ -90,8 +114,34 @@ def _head(frame: Frame, now: datetime) -> Iterator[Wrong]:
     size = HEADER_SIZE * (2 if frame.encoding is Encoding.ASCII else 1)
     if frame.function == Function.KEEPALIVE and len(frame.payload) != size:
         yield _failed(frame, "keepalive_body", "6.6.4.1", size=len(frame.payload), expected=size)
-    if frame.packet is None and _ADVISED_BODY < len(frame.payload) <= 2 * _ADVISED_BODY:
-        yield _differs(frame, "long_body", "sheet §3.3", size=len(frame.payload), advised=_ADVISED_BODY)
+    if frame.function == Function.KEEPALIVE and frame.end is not Control.ETX:
+        yield _failed(frame, "keepalive_end", "sheet §9.3", received=frame.end.name)
+
+
+def _address(frame: Frame) -> Iterator[Wrong]:
+    """Centre and station number; an address that begins with 00 is a code of SL 502."""
+    if frame.centre in _ODD_CENTRES:
+        yield _differs(frame, "centre_number", "sheet §3.1", received=frame.centre)
+    address = bytes.fromhex(frame.station)
+    if address[0] == 0:
+        return
+    number = int.from_bytes(address[_DIVISION_BYTES:], "big")
+    if number in {0, _BROADCAST}:
+        yield _failed(frame, "station_number", "sheet §6", received=number)
+    elif number > _LAST_STATION:
+        yield _differs(frame, "relay_number", "sheet §6", received=number)
+    if not address[:_DIVISION_BYTES].hex().isdecimal():
+        yield _differs(frame, "division", "sheet §6", received=frame.station[: 2 * _DIVISION_BYTES])
+
+
+def _words(frame: Frame) -> Iterator[Wrong]:
+    """An ASCII body."""
+    yield from judged_words(frame)
+    header = header_of(frame)
+    for digits in observed_digits(frame):
+        yield from _observed(frame, digits, "" if header is None else header.sent)
+    if frame.function in _WITH_VOLTAGE and not has_voltage(frame):
+        yield _differs(frame, "no_voltage", "E.10", function=f"{frame.function:02X}")
 
 
 def _body(frame: Frame) -> Iterator[Wrong]:
@@ -106,8 +156,7 @@ def _body(frame: Frame) -> Iterator[Wrong]:
             case Step():
                 yield from _step(frame, part, parts[at + 1 :])
             case Series():
-                for element in part.elements:
-                    yield from _number(frame, element)
+                yield from _series(frame, part)
             case Element():
                 yield from _element(frame, part)
             case _:
@@ -115,22 +164,35 @@ def _body(frame: Frame) -> Iterator[Wrong]:
     elements = {part.identifier for part in parts if isinstance(part, Element)}
     if frame.function in _WITH_VOLTAGE and _VOLTAGE not in elements:
         yield _differs(frame, "no_voltage", "E.10", function=f"{frame.function:02X}")
+    if frame.function == Function.UNIFORM and not any(isinstance(part, Step) for part in parts):
+        yield _failed(frame, "no_step", "sheet §10", received="".join(sorted(each.hex().upper() for each in elements)))
     if frame.function in _SERIES_FUNCTIONS and sum(isinstance(part, Series) for part in parts) > 1:
         yield _failed(frame, "several_series", "6.6.4.4")
+
+
+def _series(frame: Frame, part: Series) -> Iterator[Wrong]:
+    if not part.elements:
+        yield _failed(frame, "no_samples", "sheet §10", element=part.identifier.hex().upper())
+    for element in part.elements:
+        yield from _number(frame, element)
 
 
 def _station(frame: Frame, part: Station) -> Iterator[Wrong]:
     if part.address != frame.station:
         yield _differs(frame, "other_station", "sheet §7", received=part.address, expected=frame.station)
-    if frame.function in WITH_CLASS and part.kind not in STATION_CLASSES:
+    if frame.function in _MANUAL:
+        yield _failed(frame, "manual_station", "sheet §10", function=f"{frame.function:02X}")
+    if frame.function in WITH_CLASS and part.kind not in STATION_CLASSES:  # others are user-defined
         received = "" if part.kind is None else f"{part.kind:02X}"
-        yield _failed(frame, "station_class", "A", received=received)
+        yield _differs(frame, "station_class", "A", received=received)
 
 
 def _observed(frame: Frame, digits: str, sent: str) -> Iterator[Wrong]:
     observed, at = moment_of(digits), moment_of(sent)
-    if observed is not None and at is not None and observed > at + _CLOCK_OFF:
-        yield _failed(frame, "observed_later", "6.6.2.8", observed=digits, sent=sent)
+    if observed is None or at is None or observed <= at:
+        return
+    made = _failed if observed > at + _CLOCK_OFF else _differs  # the end of a period may be some minutes ahead
+    yield made(frame, "observed_later", "6.6.2.8", observed=digits, sent=sent)
 
 
 def _step(frame: Frame, part: Step, behind: tuple[Part, ...]) -> Iterator[Wrong]:

@@ -20,8 +20,8 @@ from typing import Any
 
 from agent.uplinks.szy206_wire.content import PASSWORD, decode
 from agent.uplinks.szy206_wire.exchange import confirm_of, tag_of
-from agent.uplinks.szy206_wire.frame import FIRST_FCB, Frame, parse
-from agent.uplinks.szy206_wire.names import CONFIRMED, REPORTS, Afn, Dialect, Edition, FrameError, Kind
+from agent.uplinks.szy206_wire.frame import FIRST_FCB, Frame
+from agent.uplinks.szy206_wire.names import CONFIRMED, REPORTS, Afn, AlarmOrder, Dialect, Edition, Kind
 from agent.uplinks.szy206_wire.receiver import Receiver
 from simulators.platforms.centre.behaviour import Ack
 from simulators.platforms.centre.contract import (
@@ -42,15 +42,16 @@ from simulators.platforms.centre.contract import (
     parcel_of,
     spoilt,
 )
-from simulators.platforms.centre.szy206_checks import dated, fcb_judged, is_late, judged
-from simulators.platforms.centre.szy206_orders import Downlink
+from simulators.platforms.centre.szy206_checks import dated, fcb_judged, is_late, judged, tag_reused
+from simulators.platforms.centre.szy206_orders import KNOWN, Downlink
+from simulators.platforms.centre.szy206_stream import trouble, unfinished
 from simulators.platforms.mqtt_behaviour import OrderError
 
 _MOST_PARTS = 255
 _PARTS_S = 60.0
 _DIGEST = 16
 _LOGINS = ("echo", "F2", "00", "silent")
-_EXPLAINED = frozenset({"tp", "alarm_hex", "state_hex", "unreadable", "record_size", "record_unit"})
+_EXPLAINED = frozenset({"tp", "alarm_hex", "state_hex", "unreadable", "record_size", "record_unit", "alarm_order"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +114,8 @@ class Szy206Centre:
         self._parts_until_s = math.inf
         self._fcbs: tuple[str, int] = ("", FIRST_FCB)  # the last report and its FCB
         self._dropped = 0
+        self._raw = b""  # of the last turn, with what waited before it
+        self._posed: set[int] = set()  # AFNs that were asked for on this connection
 
     @property
     def _options(self) -> Szy206Options:
@@ -134,10 +137,9 @@ class Szy206Centre:
         """Takes what arrived."""
         self._heard_s = now.s
         turn = Turn()
-        was_empty = not self._receiver.pending
-        frames = self._receiver.feed(data)
-        self._take(frames, now, turn)
-        self._noise(data if was_empty and not frames else b"", turn)
+        self._raw = self._rest() + data
+        self._take(self._receiver.feed(data), now, turn)
+        self._name_trouble(turn)
         return turn
 
     def ask(self, downlink: Downlink, now: Moment) -> Turn:
@@ -156,8 +158,7 @@ class Szy206Centre:
         """Repeats an order with FCB counted down, then gives it up; gives up half a frame."""
         turn = Turn()
         if self._receiver.pending and now.s >= self._heard_s + GARBAGE_S:
-            self._take(self._receiver.give_up(), now, turn)
-            self._noise(b"", turn)
+            self._give_up_frame(now, turn)
         if now.s >= self._parts_until_s:
             turn.events.append(self._wrong("parts_missing", "sheet §2.2", count=len(self._parts)))
             self._parts, self._parts_until_s = {}, math.inf
@@ -171,38 +172,53 @@ class Szy206Centre:
                 self._ask_next(now, turn)
         return turn
 
+    def end(self, now: Moment) -> Turn:
+        """Says what the connection's end left unfinished: a frame, a split message."""
+        turn = Turn()
+        if self._receiver.pending:
+            self._give_up_frame(now, turn)
+        if self._parts:
+            turn.events.append(
+                replace(self._wrong("parts_missing", "sheet §2.2", count=len(self._parts)), is_failed=False)
+            )
+        turn.parcels.clear()
+        return turn
+
     # --- frames that came
 
-    def _noise(self, data: bytes, turn: Turn) -> None:
-        """Bytes that belonged to no frame; what the first of them lacks, where they look like one."""
-        if self._receiver.dropped == self._dropped:
-            return
+    def _rest(self) -> bytes:
+        return self._raw[len(self._raw) - self._receiver.pending :]
+
+    def _name_trouble(self, turn: Turn) -> None:
+        """What is wrong with the bytes that belonged to no frame."""
+        if self._receiver.dropped > self._dropped:
+            turn.events.append(replace(trouble(self._raw), station=self.station))
         self._dropped = self._receiver.dropped
-        try:
-            parse(data)
-        except FrameError as error:
-            if data and error.code not in {"szy206_start", "szy206_length"}:
-                turn.events.append(self._wrong(error.code, "sheet §2", **error.arguments))
-                return
-        turn.events.append(self._wrong("noise", "sheet §2"))
+
+    def _give_up_frame(self, now: Moment, turn: Turn) -> None:
+        self._raw = self._rest()
+        stopped = unfinished(self._raw)
+        self._take(self._receiver.give_up(), now, turn)
+        self._dropped = self._receiver.dropped
+        turn.events.append(replace(stopped, station=self.station))
 
     def _take(self, frames: Sequence[Frame], now: Moment, turn: Turn) -> None:
         for frame in frames:
-            self.station = frame.address.hex().upper()
-            function = f"{frame.afn:02X}"
-            turn.events.append(Heard(station=self.station, function=function, data=frame.to_bytes()))
-            if not frame.is_up:
-                turn.events.append(self._wrong("direction", "sheet §2.2"))
-                continue
-            self._address = frame.address
-            if frame.divs is not None:
-                self._part(frame, now, turn)
+            first, self.station = len(turn.events), frame.address.hex().upper()
+            turn.events.append(Heard(station=self.station, function=f"{frame.afn:02X}", data=frame.to_bytes()))
+            if frame.is_up:
+                self._address = frame.address
+                (self._whole if frame.divs is None else self._part)(frame, now, turn)
             else:
-                self._whole(frame, now, turn)
+                turn.events.append(self._wrong("direction", "sheet §2.2"))
+            turn.proved(first, frame.to_bytes())
 
     def _part(self, frame: Frame, now: Moment, turn: Turn) -> None:
         """Parts count down to 1; all there, they are one."""
         assert frame.divs is not None
+        if frame.divs == 0:
+            turn.events.append(self._wrong("part_number", "sheet §2.2", received=0))
+            return
         if self._parts and next(iter(self._parts.values())).afn != frame.afn:
             self._parts = {}
         self._parts[frame.divs] = frame
@@ -215,7 +231,7 @@ class Szy206Centre:
             self._parts = {}
 
     def _whole(self, frame: Frame, now: Moment, turn: Turn) -> None:
-        fields = decode(frame, self._options.dialect)
+        fields = self._fields(frame)
         observed = dated(fields.get("tp"), now.at)
         turn.events += judged(frame, fields, observed, now.at)
         if self._asked is not None and self._asked.downlink.function == frame.afn:
@@ -227,7 +243,27 @@ class Szy206Centre:
         elif frame.afn in REPORTS:
             self._reported(frame, fields, observed, now, turn)
         else:
-            turn.events.append(self._wrong("unasked", "sheet §12", function=f"{frame.afn:02X}"))
+            turn.events.append(self._unasked(frame))
+
+    def _fields(self, frame: Frame) -> dict[str, Any]:
+        """What a frame says; an alarm report in the other order of §8, where only that one can be read."""
+        dialect = self._options.dialect
+        fields = decode(frame, dialect)
+        if frame.afn == Afn.ALARM_REPORT and (fields.get("unreadable") or fields.get("data_fits") is False):
+            other = AlarmOrder.LAST if dialect.alarm_order is AlarmOrder.FIRST else AlarmOrder.FIRST
+            found = decode(frame, replace(dialect, alarm_order=other))
+            if not found.get("unreadable") and found.get("data_fits") is not False:
+                return {**found, "alarm_order": other.value}
+        return fields
+
+    def _unasked(self, frame: Frame) -> Wrong:
+        """An answer to nothing; one to a question that was repeated, or given up, only comes late."""
+        function = f"{frame.afn:02X}"
+        if frame.afn in self._posed:
+            return replace(self._wrong("answered_late", "sheet §2.3", function=function), is_failed=False)
+        if frame.afn not in KNOWN:
+            return replace(self._wrong("vendor_function", "sheet §4", function=function), is_failed=False)
+        return self._wrong("unasked", "sheet §4", function=function)
 
     def _linked(self, frame: Frame, fields: Mapping[str, Any], now: Moment, turn: Turn) -> None:
         word = str(fields.get("link", ""))
@@ -250,6 +286,7 @@ class Szy206Centre:
         key = self._key(frame, shown)
         is_again = self._fcbs[0] == key
         turn.events += fcb_judged(frame, self._fcbs[1] if is_again else None)
+        turn.events += tag_reused(frame, key, self._fcbs[0], shown)
         self._fcbs = (key, frame.fcb)
         self._memory.of(self.station).reported(key, frame.fcb)
         report = Report(
@@ -310,6 +347,7 @@ class Szy206Centre:
         """The query that shares a segment with a confirm."""
         downlink = Downlink(name="B0", function=Afn.QUERY_REALTIME, func=Kind.FLOW)
         self._asked = Pending(next(self._memory.orders), downlink, 1, now.s + self._options.timeout_s)
+        self._posed.add(downlink.function)
         turn.events.append(Posed(order=self._asked.order, station=self.station, name=downlink.name))
         return self._made(downlink, now).to_bytes()
 
@@ -327,6 +365,7 @@ class Szy206Centre:
     def _pose(self, asked: Pending, now: Moment, turn: Turn) -> None:
         frame = replace(self._made(asked.downlink, now), fcb=FIRST_FCB - asked.tries)
         asked.tries += 1
+        self._posed.add(asked.downlink.function)
         asked.until_s = now.s + self._options.timeout_s
         self._say(frame, now, turn, asked.downlink.name)
 

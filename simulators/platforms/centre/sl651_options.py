@@ -1,0 +1,44 @@
+"""The options of a simulated SL 651 centre, and those that may change while it runs. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from agent.uplinks.sl651_wire.codes import STANDARD, Dialect
+
+_PASSWORD_BYTES = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sl651Options:
+    """One centre. `end` EOT or ESC behind a last frame; `password` and `centre`: None takes what comes."""
+
+    end: str = "ESC"
+    password: str | None = None
+    centre: int | None = None
+    timeout_s: float = 20.0
+    confirms_answers: bool = True
+    dialect: Dialect = STANDARD
+
+
+def _password(text: str) -> str | None:
+    if text == "any":
+        return None
+    if len(bytes.fromhex(text)) != _PASSWORD_BYTES:
+        raise ValueError("four hex digits, or any")
+    return text.upper()
+
+
+def _end(text: str) -> str:
+    if text.upper() not in {"EOT", "ESC"}:
+        raise ValueError("EOT or ESC")
+    return text.upper()
+
+
+SETTINGS: Mapping[str, Callable[[str], Any]] = MappingProxyType(
+    {"end": _end, "password": _password, "centre": lambda text: None if text == "any" else int(text)}
+)
+"""What may change while a centre runs, and how its text is read. Raises ValueError."""
