@@ -4,10 +4,11 @@
     unpacked(package) -> contextmanager of Unpacked             a database made of it, for `agent.verification.verify`
 
 Strategy: a ZIP of one JSON Lines file per table, its columns as they are in the database, and a manifest with the
-SHA-256 of each member, signed by the gateway's key. All seals are in it and all small tables, so that every link is
-provable; of rounds those of the seals that touch the period, of other rounds the digest in their seal. Rows stream
-through, times inside the ZIP are fixed: the same content gives the same bytes. To be verified a package becomes a
-database again, in a temporary file.
+SHA-256 of each member, signed by the gateway's key where the ledger knows that key (the agent declares it at its first
+start): what an unknown key signed proves nothing, so such a package bears no signature. All seals are in it and all
+small tables, so that every link is provable; of rounds those of the seals that touch the period, of other rounds the
+digest in their seal. Rows stream through, times inside the ZIP are fixed: the same content gives the same bytes. To be
+verified a package becomes a database again, in a temporary file.
 """
 
 from __future__ import annotations
@@ -81,7 +82,10 @@ class AlteredError(NotAPackageError):
 
 
 class Summary(NamedTuple):
-    """What went into a package: rounds, the numbers they lie between, seals, bytes, the signing key's fingerprint."""
+    """What went into a package: rounds, the numbers they lie between, seals, bytes, the signing key's fingerprint.
+
+    `key` is "" where it is not signed.
+    """
 
     rounds: int
     first: int
@@ -124,7 +128,7 @@ def export(store: Path, from_ms: int | None, to_ms: int | None, out: Path, key: 
                 members = {f"{table}.jsonl": _write(package, connection, table, bounds) for table in TABLES}
                 manifest = _manifest(connection, from_ms, to_ms, first, last)
                 manifest["members"] = members
-                fingerprint_ = _sign(manifest, key)
+                fingerprint_ = _sign(manifest, key, connection)
                 _entry(package, MANIFEST, json.dumps(manifest, ensure_ascii=False, sort_keys=True, indent=1).encode())
         part.replace(out)
     finally:
@@ -182,10 +186,14 @@ def _manifest(
     }  # fmt: skip
 
 
-def _sign(manifest: dict[str, Any], key: Path | None) -> str:
-    if key is None:
+def _sign(manifest: dict[str, Any], key: Path | None, connection: sqlite3.Connection) -> str:
+    """Signs the manifest; gives the key's fingerprint, "" where there is no key that the ledger knows."""
+    declared = {name for (name,) in connection.execute("SELECT subject FROM ledger WHERE kind = 'key'")}
+    if key is None or not declared or not key.exists():
         return ""
     public = sign(key, b"").public
+    if fingerprint(public) not in declared:
+        return ""
     manifest["key"], manifest["public"] = fingerprint(public), public.hex()
     manifest["signature"] = sign(key, signed_text(manifest)).signature.hex()
     return fingerprint(public)

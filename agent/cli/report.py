@@ -26,7 +26,7 @@ from agent.freezing import Freezing
 from agent.messages import Messages, problem_lines, refusal_text
 from agent.reporting import Frozen, Reporting, frozen_versions
 from agent.reports.freezing import Asked, Refused
-from agent.reports.package import FORMATS, File, package
+from agent.reports.package import FORMATS, File, Reads, package
 from agent.reports.report import Report
 from agent.reports.spans import Span, SpanKind, span_before, span_of
 from agent.reports.voucher import Sealing
@@ -199,8 +199,10 @@ def _export(arguments: argparse.Namespace, site: Site, _: BookReader, out: Messa
     if arguments.json:
         print(json.dumps({"file": str(path), **done._asdict()}, ensure_ascii=False))
     else:
-        told = out.text("report.exported", path=path, **done._asdict())
+        told = out.text("report.exported", path=path, **{**done._asdict(), "key": done.key or "-"})
         print("\n".join(page.wrapped(told, out.width)))
+    if not done.key:
+        print("\n".join(page.wrapped(out.text("report.export_unsigned"), out.width)), file=sys.stderr)
     return 0
 
 
@@ -249,7 +251,8 @@ def _give(
 ) -> int:
     """The report as files, as JSON, or as a table."""
     if arguments.out is not None:
-        files = package(report, sealing, out, formats=arguments.format or FORMATS, is_old=is_old)
+        reads = _reader(arguments.out)
+        files = package(report, sealing, out, formats=arguments.format or FORMATS, is_old=is_old, reads=reads)
         status = _write(files, arguments.out, out)
         if status:
             return status
@@ -258,6 +261,18 @@ def _give(
     elif arguments.out is None:
         print("\n".join(_lines(report, sealing, out)))
     return 0
+
+
+def _reader(directory: Path) -> Reads:
+    """What the files of a directory hold."""
+
+    def reads(name: str) -> bytes | None:
+        try:
+            return (directory / name).read_bytes()
+        except OSError:
+            return None
+
+    return reads
 
 
 def _write(files: Sequence[File], directory: Path, out: Messages) -> int:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple
 
 from agent.messages import Messages
@@ -28,10 +28,23 @@ class File(NamedTuple):
     content: bytes
 
 
+Reads = Callable[[str], bytes | None]
+"""What a file in the package's directory holds; None where there is none of that name."""
+
+
 def package(
-    report: Report, sealing: Sealing, messages: Messages, *, formats: Collection[str] = FORMATS, is_old: bool = False
+    report: Report,
+    sealing: Sealing,
+    messages: Messages,
+    *,
+    formats: Collection[str] = FORMATS,
+    is_old: bool = False,
+    reads: Reads = lambda _: None,
 ) -> list[File]:
-    """The files, the list of their hashes last. `is_old`: a later version was frozen since."""
+    """The files, the list of their hashes last. `is_old`: a later version was frozen since.
+
+    The list goes on naming what an earlier run put there for the same report, in another language or format.
+    """
     shown = superseded(report) if is_old else report
     words = Wording(shown, messages)
     stem = stem_of(report)
@@ -47,7 +60,7 @@ def package(
         files.append(File(f"{stem}.{messages.lang}.html", voucher(shown, sealing, words).encode()))
     if "json" in formats:
         files.append(File(f"{stem}.json", report.text.encode()))  # the bytes that the hash is over
-    return [*files, _manifest(stem, shown, sealing, files)]
+    return [*files, _manifest(stem, shown, sealing, files, reads)]
 
 
 def stem_of(report: Report) -> str:
@@ -55,9 +68,10 @@ def stem_of(report: Report) -> str:
     return f"{report.station}-{report.span.name}-{'draft' if report.status is Status.DRAFT else f'v{report.version}'}"
 
 
-def _manifest(stem: str, report: Report, sealing: Sealing, files: list[File]) -> File:
+def _manifest(stem: str, report: Report, sealing: Sealing, files: list[File], reads: Reads) -> File:
     """What belongs to the package and what each file hashes to."""
-    listed = {each.name: hashlib.sha256(each.content).hexdigest() for each in files}
+    name = f"{stem}-manifest.json"
+    listed = {each.name: _sha256(each.content) for each in files}
     document = {
         "form": 1,
         "station": report.station,
@@ -68,7 +82,23 @@ def _manifest(stem: str, report: Report, sealing: Sealing, files: list[File]) ->
         "key": sealing.key,
         "signature": sealing.signature,
         "software": report.software,
-        "files": listed,
     }
+    document["files"] = {**_kept(document, stem, reads(name), reads), **listed}
     text = json.dumps(document, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
-    return File(f"{stem}-manifest.json", text.encode())
+    return File(name, text.encode())
+
+
+def _kept(document: Mapping[str, object], stem: str, before: bytes | None, reads: Reads) -> dict[str, str]:
+    """The files that the manifest of before lists and that are still as it says, where it is of the same report."""
+    try:
+        known = json.loads(before or b"{}")
+        is_same = {key: value for key, value in known.items() if key != "files"} == document
+        files = dict(known["files"]) if is_same else {}
+    except (ValueError, TypeError, LookupError, AttributeError):
+        return {}
+    found = {name: reads(name) for name in files if name.startswith(stem) and "/" not in name}
+    return {name: files[name] for name, held in found.items() if held is not None and _sha256(held) == files[name]}
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -258,6 +258,18 @@ def test_the_acceptance_sheet_names_meters_that_do_not_answer(books: Books, tmp_
     assert "4302810002" not in page
 
 
+def test_an_export_from_before_the_first_start_is_not_signed_and_whole(books: Books, tmp_path: Path, capsys) -> None:
+    assert qushui(books, "export", "--out", str(tmp_path), "--json") == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out)["key"] == ""
+    assert "not signed" in said.err
+    assert not books.path.with_name("qushui.db.key").exists(), "an export makes no key"
+    assert main(["verify", str(tmp_path / "qushui-export.zip"), "--lang", "en"]) == 0
+    sign(books.path.with_name("qushui.db.key"), b"")  # one that the books do not know
+    assert qushui(books, "export", "--out", str(tmp_path)) == 0
+    assert main(["verify", str(tmp_path / "qushui-export.zip"), "--lang", "en"]) == 0
+
+
 def test_an_export_can_be_verified_anywhere(books: Books, tmp_path: Path, capsys) -> None:
     public = sign(books.path.with_name("qushui.db.key"), b"").public  # made and declared at the first start
     books.declare("key", fingerprint(public), None, {"public": public.hex()})

@@ -114,6 +114,30 @@ def test_the_same_report_gives_the_same_bytes(lang: str) -> None:
     assert files(lang) == files(lang)
 
 
+def test_a_later_run_into_the_same_directory_forgets_nothing_that_is_still_there() -> None:
+    there: dict[str, bytes] = {}
+    for lang, formats in (("zh", ("html",)), ("en", ("csv", "html")), ("en", ("json",))):
+        there |= dict(package(made(), SEALING, Messages(lang), formats=formats, reads=there.get))
+    listed = json.loads(there.pop("pumphouse-12-2026-09-v1-manifest.json"))["files"]
+    assert listed == {name: hashlib.sha256(content).hexdigest() for name, content in there.items()}
+    assert len(listed) == 5
+
+
+def test_what_was_changed_or_is_of_another_report_is_not_listed_again() -> None:
+    name = "pumphouse-12-2026-09-v1-manifest.json"
+    there = dict(package(made(), SEALING, Messages("zh"), formats=("html", "json")))
+    there["pumphouse-12-2026-09-v1.zh.html"] += b" "
+    listed = json.loads(dict(package(made(), SEALING, Messages("en"), formats=("html",), reads=there.get))[name])[
+        "files"
+    ]
+    assert set(listed) == {"pumphouse-12-2026-09-v1.json", "pumphouse-12-2026-09-v1.en.html"}
+    other = SEALING._replace(sha256="11" * 32)
+    listed = json.loads(dict(package(made(), other, Messages("en"), formats=("html",), reads=there.get))[name])["files"]
+    assert set(listed) == {"pumphouse-12-2026-09-v1.en.html"}
+    for odd in (b"[]", b"{", b'{"files": 3}'):
+        assert package(made(), SEALING, Messages("en"), formats=("html",), reads={name: odd}.get)
+
+
 def test_the_manifest_lists_what_each_file_hashes_to() -> None:
     found = files()
     manifest = json.loads(found.pop("pumphouse-12-2026-09-v1-manifest.json"))
