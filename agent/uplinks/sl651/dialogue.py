@@ -49,6 +49,7 @@ _NO_ANSWER = 1  # mode M1
 _GARBAGE_S = 5.0  # bytes that wait so long for their rest are no frame
 _MOST_NOISE = 65_536  # bytes of one connection that are no frame; then this is no centre
 _MOST_OWED = 64  # sends
+_MOST_ORDERS = 64  # unanswered; several may come in one piece, and each is answered
 _CONFIRM_S = 20.0  # an answer in packets waits so long for the centre's last word
 _RESENDS = 2  # of a packet that the centre asks for again (6.3.1.2 c)
 _IN_PACKETS = frozenset({Kind.UNIFORM, Kind.MANUAL})  # what may go in packets where it is long (annex B, M3)
@@ -292,7 +293,8 @@ class Sl651Dialogue:
         if order.name == "password_set":
             return self._password_asked(order, now)
         self._token += 1
-        self._orders = {self._token: order}  # a centre has one question open; another one replaces it
+        self._orders[self._token] = order
+        self._orders.pop(self._token - _MOST_ORDERS, None)
         return Step(happenings=(Asked(token=self._token, name=order.name, arguments=order.arguments),))
 
     def _password_asked(self, order: Order, now: Moment) -> Step:

@@ -45,6 +45,7 @@ from agent.uplinks.szy206_wire.receiver import Receiver
 
 _GARBAGE_S = 5.0  # bytes that wait so long for their rest are no frame
 _MOST_NOISE = 65_536  # bytes of one connection that are no frame; then this is no centre
+_MOST_ORDERS = 64  # unanswered; several may come in one piece, and each is answered
 _LOGIN, _LOGOUT, _KEEPALIVE = "F0 login", "F1 logout", "F2 keep-alive"
 
 
@@ -207,7 +208,8 @@ class Szy206Dialogue:
         if not isinstance(order, Order):
             return Step(happenings=(order,))
         self._token += 1
-        self._orders = {self._token: order}
+        self._orders[self._token] = order
+        self._orders.pop(self._token - _MOST_ORDERS, None)
         return Step(happenings=(Asked(token=self._token, name=order.name, arguments=order.arguments),))
 
     def _linked(self, frame: Frame, now: Moment) -> Step:

@@ -72,9 +72,17 @@ class Szy206:
         return found, data
 
     @staticmethod
-    def down(like: bytes, afn: int, body: bytes = b"", *, control: int = 0x30, address: bytes | None = None) -> bytes:
-        """A down frame to the station that sent `like`."""
-        data = bytes([control]) + (address or like[4:9]) + bytes([afn]) + body
+    def down(
+        like: bytes,
+        afn: int,
+        body: bytes = b"",
+        *,
+        control: int = 0x30,
+        address: bytes | None = None,
+        part: bytes = b"",
+    ) -> bytes:
+        """A down frame to the station that sent `like`; `part` counts the parts of a split one down."""
+        data = bytes([control]) + part + (address or like[4:9]) + bytes([afn]) + body
         return bytes([0x68, len(data), 0x68]) + data + bytes([check(data), 0x16])
 
     @staticmethod

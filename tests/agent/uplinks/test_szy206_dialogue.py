@@ -462,3 +462,13 @@ def test_settings_in_cubic_metres_a_second_are_kept_with_their_unit():
     found = in_force(limit.arguments["values"] | change.arguments["values"])
     assert found.limits == {(1, "flow_rate"): Limit(high=Decimal(180), change=Decimal(36))}
     assert found.stored_ms == {(1, "flow_rate"): 600_000, (1, "volume_withdrawn"): 600_000}
+
+
+def test_questions_that_come_in_one_piece_are_all_answered():
+    """A centre asks for each kind of data in a frame of its own; a network may glue them."""
+    station = dialogue()
+    asked = station.receive(framed(0x33, 0xB0) + framed(0x32, 0xB0), moment(1)).happenings
+    answers = [
+        station.answer(each.token, {"content": BOTH}, moment(2)).data for each in asked if isinstance(each, Asked)
+    ]
+    assert [parse(data).func for (data,) in answers] == [3, 2]
