@@ -7,7 +7,7 @@ import difflib
 import json
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, TextIO
@@ -15,6 +15,7 @@ from typing import Any, TextIO
 from agent import page
 from agent.messages import Messages
 from agent.uplinks.sl651_wire import fields as sl651_fields
+from agent.uplinks.sl651_wire.lines import rows_of as sl651_rows
 from agent.uplinks.szy206_wire import fields as szy206_fields
 from drivers import cjt188_frame, dlt645_frame
 from drivers.modbus_frame import Direction, DirectionNeeded, Frame, FrameError, decode_rtu, decode_tcp
@@ -32,21 +33,21 @@ class _Page:
 
     `options` are the arguments it takes besides, by name: what no frame tells. Where the frame is not sound, the fields
     also hold `error`: {code, arguments}, the sentence `frame.wrong.CODE`. It is for people: the page says which keys
-    such a frame has, and machines get no others; where it has none, they get the error. `flattened` makes lines for
-    people of fields that have parts.
+    such a frame has, and machines get no others; where it has none, they get the error. `rows` are what people
+    get: names and values, one line each.
     """
 
     fields: Callable[..., dict[str, Any]]
     editions: tuple[str, ...]
     options: frozenset[str] = frozenset()
-    flattened: Callable[[Mapping[str, Any]], dict[str, Any]] = dict
+    rows: Callable[[Mapping[str, Any]], Iterable[tuple[str, Any]]] = Mapping.items
 
 
 _PAGES: Mapping[str, _Page] = MappingProxyType(
     {
         "dlt645": _Page(dlt645_frame.fields_of, dlt645_frame.EDITIONS),
         "cjt188": _Page(cjt188_frame.fields_of, cjt188_frame.EDITIONS, frozenset({"litre_decimals", "clock_order"})),
-        "sl651": _Page(sl651_fields.fields_of, sl651_fields.EDITIONS, flattened=sl651_fields.flattened),
+        "sl651": _Page(sl651_fields.fields_of, sl651_fields.EDITIONS, rows=sl651_rows),
         "szy206": _Page(szy206_fields.fields_of, szy206_fields.EDITIONS, frozenset(szy206_fields.OPTIONS)),
     }
 )
@@ -163,7 +164,7 @@ def _run_page(shown: _Page, frame: bytes, arguments: argparse.Namespace, out: Me
     if arguments.json:
         print(json.dumps(fields or {"error": error}))
     elif error is None:
-        print("\n".join(_page_lines(shown.flattened(fields), arguments.protocol, out)))
+        print("\n".join(_page_lines(shown.rows(fields), arguments.protocol, out)))
     if error is None:
         return 0
     said = _in_words(error["arguments"], arguments.protocol, out)
@@ -189,14 +190,13 @@ def _explain(code: str, arguments: Mapping[str, Any], out: Messages, stream: Tex
     print("\n".join(page.wrapped(out.text(f"frame.wrong.{code}", **arguments), out.width)), file=stream)
 
 
-def _page_lines(fields: Mapping[str, Any], protocol: str, out: Messages) -> list[str]:
-    """The fields under their titles in the page's order; a set flag by its title alone, one that is not set not."""
-    titled = []
-    for name, value in fields.items():
-        key = f"frame.{protocol}.{name}"
-        if value is False and name not in {"valid", "bcd_valid", "data_fits"}:
-            continue
-        titled.append((out.text(key) if out.has(key) else name, _page_value(name, value)))
+def _page_lines(rows: Iterable[tuple[str, Any]], protocol: str, out: Messages) -> list[str]:
+    """The rows under their titles in the page's order; a set flag by its title alone, one that is not set not."""
+    titled = [
+        (_title(name, protocol, out), _page_value(name, value, protocol, out))
+        for name, value in rows
+        if value is not False or name in {"valid", "bcd_valid", "data_fits"}
+    ]
     column = 2 + max(page.width_of(title) for title, _ in titled)
     lines = []
     for title, text in titled:
@@ -204,20 +204,38 @@ def _page_lines(fields: Mapping[str, Any], protocol: str, out: Messages) -> list
     return lines
 
 
-def _page_value(name: str, value: object) -> str:
+def _title(name: str, protocol: str, out: Messages) -> str:
+    """What a row is called: `frame.PROTOCOL.NAME`, of `NAME#3` with its number; what has no title, its last word."""
+    stem, _, number = name.partition("#")
+    key = f"frame.{protocol}.{stem}"
+    return out.text(key, number=number) if out.has(key) else f"{stem.rpartition('.')[2]}{number}"
+
+
+def _page_value(name: str, value: object, protocol: str, out: Messages) -> str:
     match value:
-        case None:
+        case None | []:
             return "–"
         case bool():
             return "✓" if value else "✗"
         case list():
-            return ", ".join(_page_value(name, each) for each in value)
+            between = "; " if any(isinstance(each, dict) for each in value) else ", "
+            return between.join(_page_value(name, each, protocol, out) for each in value)
         case dict():
-            return " ".join(f"{key}={_page_value(key, each)}" for key, each in value.items() if each is not False)
+            return ", ".join(_pairs(value, protocol, out))
         case str() if name in {"data", "data_plain", "trailing", "body"}:
             return page.spaced_hex(value)
-        case _:
-            return str(value)
+    key = f"frame.{protocol}.said.{name}.{value}"
+    said = out.text(key) if out.has(key) else str(value)
+    return said if said == str(value) else f"{value} {said}"
+
+
+def _pairs(values: Mapping[str, object], protocol: str, out: Messages) -> Iterator[str]:
+    """Title and value of each part; of a flag the title alone, if it is set."""
+    for name, value in values.items():
+        if value is True:
+            yield _title(name, protocol, out)
+        elif value is not False:
+            yield f"{_title(name, protocol, out)}: {_page_value(name, value, protocol, out)}"
 
 
 def _lines(fields: Mapping[str, object], out: Messages) -> list[str]:

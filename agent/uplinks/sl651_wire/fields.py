@@ -7,7 +7,6 @@ when its rule applies.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from agent.uplinks.sl651_wire import text
@@ -314,46 +313,6 @@ def _text_fields(frame: Frame, dialect: Dialect) -> Fields:
             case _:
                 continue
     return fields | ({"groups": groups.all} if groups.all else {})
-
-
-def flattened(fields: Mapping[str, Any]) -> Fields:
-    """The same for people: each time with its values beside it, each parameter under its number."""
-    flat: Fields = {}
-    for key, value in fields.items():
-        if key == "groups":
-            for group in value:
-                flat.setdefault(group["obs_time"], []).extend(_group_words(group))
-        elif key == "params":
-            flat[key] = [f"{each['id']}={_shown(each['value'])}" for each in value]
-        elif key == "status":
-            flat[key] = _element_words(value)
-        else:
-            flat[key] = value
-    return flat
-
-
-def _group_words(group: Mapping[str, Any]) -> list[str]:
-    words = [f"{key}={group[key]}" for key in ("step_dhm", "picture_bytes_in_packet") if key in group]
-    words += [_element_words(element) for element in group.get("elements", ())]
-    series = group.get("series", ())
-    for each in [series] if isinstance(series, dict) else series:
-        name: str = each.get("code") or each["id"]
-        words.append(" ".join([name, *map(_shown, each["values"])]))
-    return words
-
-
-def _element_words(element: Mapping[str, Any]) -> str:
-    name: str = element.get("code") or element["id"]
-    for key in ("values_mm", "values_m"):
-        if key in element:
-            return " ".join([name, *map(_shown, element[key])])
-    if "status_word" in element:
-        return f"{name} {element['status_word']} {element['bits_set']}"
-    return f"{name} {_shown(element['value'])}"
-
-
-def _shown(value: object) -> str:
-    return "–" if value is None else str(value)
 
 
 def _hex(data: bytes) -> str:

@@ -20,7 +20,17 @@ from agent.cli.main import main
 from agent.messages import LANGUAGES, Messages
 from agent.uplinks.sl651_wire import body, text
 from agent.uplinks.sl651_wire.addresses import channel, ipv4_channel, is_for, number_channel, station_address
-from agent.uplinks.sl651_wire.codes import BodyError, Control, Dialect, Direction, Encoding, FrameError
+from agent.uplinks.sl651_wire.codes import (
+    FUNCTION_NAMES,
+    STATION_CLASSES,
+    BodyError,
+    Control,
+    Dialect,
+    Direction,
+    Encoding,
+    FrameError,
+    StatusBit,
+)
 from agent.uplinks.sl651_wire.crc import RunningCrc
 from agent.uplinks.sl651_wire.elements import (
     IDENTIFIERS,
@@ -36,8 +46,9 @@ from agent.uplinks.sl651_wire.elements import (
     number_text,
     status,
 )
-from agent.uplinks.sl651_wire.fields import fields_of, flattened
+from agent.uplinks.sl651_wire.fields import fields_of
 from agent.uplinks.sl651_wire.frame import Frame
+from agent.uplinks.sl651_wire.lines import rows_of
 from agent.uplinks.sl651_wire.link import Link
 from agent.uplinks.sl651_wire.packets import Assembly, confirmation, confirms, refusal, resent, split
 from agent.uplinks.sl651_wire.parameters import basic_parameter, run_parameter, wanted
@@ -86,6 +97,11 @@ def is_wrong(data: bytes, code: str, **arguments: object) -> None:
     assert {key: error["arguments"].get(key) for key in arguments} == arguments
     for lang in LANGUAGES:
         assert error["arguments"]["clause"] in Messages(lang).text(f"frame.wrong.{error['code']}", **error["arguments"])
+
+
+def rows_behind(key: str, fields: dict) -> list[tuple[str, object]]:
+    rows = list(rows_of(fields))
+    return rows[1 + [name for name, _ in rows].index(key) :]
 
 
 # --- published frames
@@ -217,8 +233,10 @@ def test_the_worked_frames_of_the_sheet_hold_what_it_says():
         "3C 2B FF00000345 FF2B 30 000000123456 45 20 00000000 38 12 1265 03 3D5E"
     )
     fields = fields_of(compact(timed))
-    assert flattened(fields)["2025-01-02 08:00"] == [
-        "Q1 0.125", "SBL1 449.50", "WP1 250.30", "Z1 -0.345", "FF2B 123456", "ZT 00000000 []", "VT 12.65",
+    assert rows_behind("obs_time", fields) == [
+        ("family.Q#1", "0.125 m3/s"), ("family.SBL#1", "449.50 m3/h"), ("family.WP#1", "250.30 kPa"),
+        ("family.Z#1", "-0.345 m"), ("element.FF2B", "123456"),
+        ("element.ZT", {"status_word": "00000000", "bits_set": []}), ("element.VT", "12.65 V"),
     ]  # fmt: skip
     station = Station(STATION, 0x49)
     parts = (
@@ -729,8 +747,9 @@ def test_words_are_written_as_the_standard_says():
     words = b"ST 3301060001 I TT 2501020800 Q1 0.125 FF2B 123456 Z1 -0.345 VT M ZT 00000020 "
     assert text.compose(parts) == words
     found = fields_of(ascii_up("32", words.decode()))
-    assert flattened(found)["2025-01-02 08:00"] == [
-        "Q1 0.125", "FF2B 123456", "Z1 -0.345", "VT M", "ZT 00000020",
+    assert rows_behind("obs_time", found) == [
+        ("family.Q#1", "0.125 m3/s"), ("element.FF2B", "123456"), ("family.Z#1", "-0.345 m"),
+        ("element.VT", "M"), ("element.ZT", "00000020"),
     ]  # fmt: skip
     assert (found["body_station_addr"], found["station_class_char"]) == (STATION, "I")
     assert "station_class" not in found
@@ -790,6 +809,32 @@ def test_other_parts_have_words_too():
 
 def test_every_key_has_a_title_in_both_languages():
     keys = {key for vector in VECTORS for key in vector["fields"]} | {"data", "version", "event_counts", "manual_text"}
+    named = {f"said.function.{function:02X}" for function in FUNCTION_NAMES}
+    named |= {f"said.station_class_char.{chr(kind)}" for kind in STATION_CLASSES}
+    named |= {f"said.bits_set.{bit.value}" for bit in StatusBit}
     for lang in LANGUAGES:
         messages = Messages(lang)
-        assert [key for key in keys if not messages.has(f"frame.sl651.{key}")] == []
+        assert [key for key in keys | named if not messages.has(f"frame.sl651.{key}")] == []
+
+
+def test_a_frame_on_a_phone_names_what_it_carries(capsys):
+    data = up("32", REPORT, "2A 36 000000123456", "39 23 FFFFFFFF", "3C 23 0000A345", "45 20 00000420", "FF2B 10 1234")
+    assert main(["frame", "sl651", data.hex(), "--lang", "zh"]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    for said in (
+        "功能码 32 遥测站定时报", "上下行 up 上行", "结束符 ETX 后续无报文", "分类码字符 I 取水口",
+        "Q3 取（排）水口流量 3 0.123456 m3/s", "Z 河道水位 – (FF)", "Z1 取（排）水口水位 1 – (0000A345)",
+        "ZT 状态和报警 状态字: 00000420, 置位: 5 流量仪表故障, 10 水泵停止", "FF2B 1234",
+    ):  # fmt: skip
+        assert said.split() in lines
+
+
+def test_parameters_on_a_phone_are_named_by_the_table_of_their_function(capsys):
+    data = up("41", f"F1F1 {STATION}", "0C 08 02", "04 50 02 218094153172 009708")
+    assert main(["frame", "sl651", data.hex(), "--lang", "zh"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "0C 工作方式 2 自报确认 04 中心站 1 主信道 218.94.153.172:9708" in said
+    data = up("43", f"F1F1 {STATION}", "20 08 01", "4C 12 1234", "9A 33 000000001000", "FF10 08 07", "0C 08 02")
+    assert rows_behind("body_station_addr", fields_of(data)) == [
+        ("run.20", "1"), ("run.level_limits#2", "12.34"), ("run.base#2", "1.000"), ("run.FF10", "7"), ("run.0C", "2"),
+    ]  # fmt: skip

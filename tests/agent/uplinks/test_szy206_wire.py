@@ -9,12 +9,24 @@ from typing import Any
 import pytest
 
 from agent.cli.main import main
+from agent.messages import LANGUAGES, Messages
 from agent.uplinks.szy206_wire.codecs import Number
 from agent.uplinks.szy206_wire.content import compose, decode
 from agent.uplinks.szy206_wire.crc import crc8
 from agent.uplinks.szy206_wire.fields import fields_of, fields_of_frame, frame_of
 from agent.uplinks.szy206_wire.frame import Frame, parse
-from agent.uplinks.szy206_wire.names import AlarmOrder, ContentError, Dialect, Edition, FlowBlock, FrameError, kind_of
+from agent.uplinks.szy206_wire.names import (
+    Afn,
+    AlarmOrder,
+    ContentError,
+    Dialect,
+    Edition,
+    FlowBlock,
+    FrameError,
+    Kind,
+    kind_of,
+)
+from agent.uplinks.szy206_wire.words import Alarm, Mode, State
 from tests.agent.uplinks.szy206_frames import ADDRESS, FOR_THE_READER, VECTORS, framed, image, name_of
 
 TAG = "3015141200"  # day 12, 14:15:30
@@ -395,6 +407,23 @@ def test_a_frame_is_sent_three_times_and_no_more() -> None:
         sent.append(again)
     assert [frame.fcb for frame in sent] == [3, 2, 1]
     assert len({frame.check for frame in sent}) == 3
+
+
+def test_a_frame_on_a_phone_says_what_codes_and_bits_mean(capsys: pytest.CaptureFixture[str]) -> None:
+    report = framed(0xB3, 0xC0, "00590000008261100000" + "0110" + "6000" + TAG)
+    assert main(["frame", "szy206", report.hex(), "--lang", "zh"]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    for said in (
+        "功能码 AFN C0 自报实时数据", "命令与类型码 3 流量、水量", "报警（位） 0 工作交流电停电, 12 剩余水量下限",
+        "状态（位） 5 箱门关闭, 6 蓄电池供电", "各水表 瞬时流量: 5.9, 累计水量 m3: 106182",
+    ):  # fmt: skip
+        assert said.split() in lines
+    for lang in LANGUAGES:
+        messages = Messages(lang)
+        named = {f"alarm_bits.{bit.value}" for bit in Alarm} | {f"state_bits.{bit.value}" for bit in State}
+        named |= {f"work_mode.{mode.value}" for mode in Mode} | {f"func.{kind.value}" for kind in Kind}
+        named |= {f"afn.{afn.value:02X}" for afn in Afn}
+        assert [name for name in named if not messages.has(f"frame.szy206.said.{name}")] == []
 
 
 def test_kinds_have_their_names_in_both_editions() -> None:
