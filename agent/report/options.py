@@ -40,6 +40,7 @@ class CentreOptions:
     wire: Any
     limits: Mapping[tuple[int, str], Limit] = field(default_factory=lambda: MappingProxyType({}))
     uniform_step_ms: int = 300_000
+    enters_values: bool = False  # what a person entered goes as the intake's total then, not as text
     stored_ms: int = 300_000  # between the values of a stored series, where the platform has not set it
     supply: str | None = None  # the meter that shows the station's supply voltage
     quantities: tuple[str, ...] = QUANTITIES

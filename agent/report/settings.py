@@ -132,7 +132,7 @@ class ReportSection(UplinkSection):
             raise refusal("report-every", value=f"{every // 60_000}m")
         return every
 
-    def common(self, station: str, kinds: tuple[ReportKind, ...], wire: Any, **own: int) -> CentreOptions:
+    def common(self, station: str, kinds: tuple[ReportKind, ...], wire: Any, **own: Any) -> CentreOptions:
         """The section as plain data, with the protocol's own part; `own` are further fields of it."""
         backup: TcpAddress | None = self.backup
         return CentreOptions(

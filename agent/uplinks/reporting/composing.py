@@ -13,9 +13,9 @@ from datetime import tzinfo
 from typing import Protocol
 
 from agent.clock import Clock, date_of
-from agent.model import MANUAL, StoredRound
-from agent.report.compose import FAULTS, Composer, Trigger
-from agent.report.content import STATION, Content, Kind
+from agent.model import INTAKE, MANUAL, StoredRound
+from agent.report.compose import FAULTS, Composer, Trigger, origin_of
+from agent.report.content import STATION, Content, Kind, Sample
 from agent.report.in_force import InForce
 from agent.report.options import CentreOptions
 from agent.report.slots import next_slot, slot_at
@@ -25,6 +25,7 @@ _CHUNK = 500
 _AGAIN = 2000  # rounds heard once more after a start: a slot may take a reading from before it
 _LEAST_WAIT_MS = 15_000
 _MOST_SLOTS = 500  # composed in one step
+_TOTAL = "volume_withdrawn"
 
 
 class Rounds(Protocol):
@@ -144,8 +145,10 @@ class Composing:
         reports = [self._additional(trigger) for trigger in self._composer.hear(found)] if self._options.kinds else []
         if found.at_ms is None:
             return reports
-        if Kind.MANUAL in self._options.kinds and found.layout.protocol == MANUAL:
-            reports += self._manual(found, found.at_ms)
+        if Kind.MANUAL in self._options.kinds:
+            told = self._entered if self._options.enters_values else self._manual
+            reports += told(found, found.at_ms)
+        if found.layout.protocol == MANUAL:
             return reports  # entered for another time than now
         if found.at_ms > self._now_ms() + self._every_ms:
             return reports  # from before the clock was set back
@@ -204,12 +207,27 @@ class Composing:
         """What a person read and entered: free text, with its own time."""
         meter = found.layout.meter
         values = [f"{name} {text}" for name, text in zip(found.layout.quantities, found.texts, strict=True) if text]
-        if not self._composer.hears(meter) or not values:
+        if found.layout.protocol != MANUAL or not self._composer.hears(meter) or not values:
             return []
         moment = date_of(at_ms).astimezone(self._zone)
         text = " ".join((f"{moment:%y%m%d%H%M}", meter, *values))
         content = Content(kind=Kind.MANUAL, slot_ms=at_ms, samples=(), text=text)
         return [NewReport(Kind.MANUAL.value, at_ms, meter, content.to_text())]
+
+    def _entered(self, found: StoredRound, at_ms: int) -> list[NewReport]:
+        """What an intake had withdrawn when a person read its meter: the register itself is another number."""
+        if found.layout.protocol != INTAKE or origin_of(found) != MANUAL:
+            return []
+        told = dict(zip(found.layout.quantities, found.texts, strict=True))
+        reports = []
+        for each in self._composer.expected():
+            text = told.get(each.quantity) if each.quantity == _TOTAL else None
+            if each.meter != found.layout.meter or text is None:
+                continue
+            sample = Sample(each.channel, _TOTAL, text, at_ms, MANUAL, found.id, (found.quality or {}).get(_TOTAL, ()))
+            content = Content(kind=Kind.MANUAL, slot_ms=at_ms, samples=(sample,), alarms=tuple(sorted(self._alarms())))
+            reports.append(NewReport(Kind.MANUAL.value, at_ms, str(each.channel), content.to_text()))
+        return reports
 
     def _now_ms(self) -> int:
         return round(self._clock.now().timestamp() * 1000)

@@ -27,6 +27,7 @@ class Szy206Settings(ReportSection):
     address: Literal["hex", "number", "number-high"] = "hex"
     station: Annotated[str, HexText(10)]
     edition: Literal["206", "2021"] = "206"
+    reports: list[Literal["timed", "manual"]] = Field(default=["timed"], min_length=1)
     password: Annotated[str, HexText(4)] | None = None
     byte_order: Literal["low", "high"] = "low"
     flow_block: Literal["A", "B", "C", "D"] = "A"
@@ -68,7 +69,8 @@ class Szy206Settings(ReportSection):
             splits_long_answers=self.long_answers,
             offset_min=self.utc_offset,
         )
-        return self.common(self.station, (ReportKind.TIMED,), wire, stored_ms=self.storage_interval)
+        kinds = tuple(ReportKind(name) for name in self.reports)
+        return self.common(self.station, kinds, wire, stored_ms=self.storage_interval, enters_values=True)
 
     def _wire_station(self) -> str:
         """The five bytes as sent."""

@@ -19,6 +19,7 @@ SL651 = (
     '  far: {{type: sl651, host: 127.0.0.1, port: {port}, station: "3301060001", '
     "jitter: 0ms, intakes: {{1: well-3}}{more}}}\n"
 )
+SZY206 = SL651.replace("sl651", "szy206").replace("3301060001", "4302810007")
 START = datetime(2026, 11, 20, 7, 40, tzinfo=CHINA)
 
 
@@ -99,6 +100,31 @@ def test_what_a_person_entered_goes_as_a_manual_report_where_the_section_lists_i
             (report,) = centre.received()
             assert report.function == "35"
             assert report.values["manual_text"].strip() == "2611200739 main-flow volume_forward 1234.5"
+
+
+def test_what_a_person_entered_goes_to_an_szy206_centre_as_the_intakes_total(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sheet, section 8: 82H is laid out as C0H. The register of the meter is no total of the intake."""
+    clock = SteppedClock(START)
+    with CentreServer("szy206", now=clock.local) as centre:
+        uplinks = SZY206.format(port=centre.port, more=", reports: [timed, manual]")
+        with SteppedStation(tmp_path, uplinks, clock=clock, poll="10m", patch=monkeypatch) as station:
+            station.until(lambda: bool(centre.online()), "it is there")
+            station.read()
+            clock.advance(240)
+            layout = Layout(
+                meter="main-flow", profile=MANUAL, version="1", protocol=MANUAL, address="",
+                quantities=("volume_forward",), flags=(), period_ms=86_400_000, requests=(b"",),
+            )  # fmt: skip
+            values = (station.total_m3 + Decimal("7.9"),)
+            station.store.append(Round(layout=layout, boot_ms=clock.boot_ms(), values=values, quality={}, raw=(b"{}",)))
+            assert station.store.flush()
+            station.until(lambda: station.is_quiet("far") and bool(centre.received()), "it is told")
+            (report,) = centre.received()
+            assert report.function == "82"
+            assert report.values["meters"] == [{"instant": None, "cumulative_m3": "7"}]
+            assert report.observed == "2026-11-20T07:44:00"
 
 
 def test_a_centre_that_only_asks_gets_nothing_unasked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
