@@ -45,7 +45,8 @@ _ADDRESS_SIZE, _MINUTES_SIZE, _STEP_SIZE, _HOURS_SIZE = 5, 5, 3, 4
 _RELAYS = b"\x0e"  # table D.1: its definition is a byte count of eight bits
 _BATCH_MARK = BATCH + b"\xf6"  # annex C: fixed
 _REPORTS = frozenset({*range(0x30, 0x3B), Function.QUERY_PUMP})
-WITH_CLASS = _REPORTS - {Function.MANUAL, Function.QUERY_MANUAL}
+_MANUAL = frozenset({Function.MANUAL, Function.QUERY_MANUAL})
+WITH_CLASS = _REPORTS - _MANUAL
 _BASIC = frozenset({Function.SET_BASIC, Function.READ_BASIC, Function.CHANGE_PASSWORD})
 _RUN = frozenset({Function.SET_RUN, Function.READ_RUN})
 PARAMETERS = _BASIC | _RUN
@@ -203,7 +204,8 @@ def _report(cursor: _Cursor, function: int, parts: list[Part]) -> None:
             has_time = mark == TIME_MARK or (has_time and mark != STATION_MARK)
             step = None
         elif not has_time:
-            raise BodyError("no_time", "6.6.2.11", received=mark.hex().upper(), offset=cursor.mark)
+            code, clause = ("no_text", "6.6.3.2") if function in _MANUAL else ("no_time", "6.6.2.11")
+            raise BodyError(code, clause, received=mark.hex().upper(), offset=cursor.mark)
         elif mark == STEP_MARK:
             step = _step(cursor)
             parts.append(step)

@@ -429,6 +429,8 @@ def test_one_hour_arrays_follow_each_other_in_a_period_answer_and_stand_alone_el
         ("31", [REPORT, "04 18 000005 39 23 00000001 000002"], "series", {"expected": 4, "size": 3}),
         ("31", [REPORT, "04 18 000005 39 03 00"], "no_size", {"received": "03"}),
         ("45", [f"F1F1 {STATION} 05 41424344"], "version", {"expected": 5, "size": 4}),
+        ("35", ["5120312E32"], "no_text", {"received": "5120", "offset": 8, "clause": "6.6.3.2"}),
+        ("39", [REPORT, "F2F2", "41"], "no_text", {"received": "49F0", "offset": 15}),
         ("50", [f"F1F1 {STATION}", "0001" * 31], "cut", {"part": "event_counts", "expected": 64, "size": 62}),
         ("46", [f"F1F1 {STATION} 45 20 0000"], "cut", {"part": "45"}),
     ],
