@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 from agent.archive.shelf import Shelf
 from agent.config_form import ConfigForm, DialInForm, LineForm, ManualForm, MeterForm, StationForm
-from agent.config_intakes import KnownMeters, intakes_of
+from agent.config_intakes import intakes_of, known_meters
 from agent.decode import bundles
 from agent.dtu import Pattern
 from agent.form.fields import UplinkSection
@@ -140,6 +140,8 @@ class _Loader:
                 name=form.station.name or form.station.id,
                 timezone=form.station.timezone,
                 day_start=form.station.day_start,
+                quarter_verify_days=form.station.quarter_verify_days,
+                quarter_remind_days=tuple(sorted(form.station.quarter_remind_days)),
             ),
             store=StoreSettings(
                 path=form.store.path,
@@ -250,13 +252,7 @@ class _Loader:
 
     def _intakes(self, meters: dict[str, MeterSettings], manual: dict[str, ManualMeter]) -> dict[str, IntakeSettings]:
         station = accepted(self._document, ("station",), StationForm)
-        known = KnownMeters(
-            names=list(self._section("meters")),
-            quantities={name: each.quantities for name, each in (meters | manual).items()},
-            periods_ms={name: each.poll_ms for name, each in meters.items()}
-            | {name: each.period_ms for name, each in manual.items()},
-            by_hand=manual.keys(),
-        )
+        known = known_meters(list(self._section("meters")), meters, manual)
         zone = ZoneInfo("UTC" if station is None else station.timezone)
         return intakes_of(self._document, known, self._shelf, zone)
 

@@ -23,6 +23,7 @@ from agent.intakes.form import ConvertedForm, IntakeForm, PermitForm, RangeForm,
 from agent.intakes.making import settings_of
 from agent.intakes.settings import IntakeSettings
 from agent.quantities import QUANTITIES
+from agent.settings import ManualMeter, MeterSettings
 
 _PLANS = (0, 4, 12)  # none, quarters, months
 _SENSORS = {
@@ -47,6 +48,21 @@ class KnownMeters:
     quantities: Mapping[str, Sequence[str]]
     periods_ms: Mapping[str, int]
     by_hand: Collection[str]
+
+
+def known_meters(
+    names: Sequence[str], polled: Mapping[str, MeterSettings], manual: Mapping[str, ManualMeter]
+) -> KnownMeters:
+    """The meters that stand, among all `names` of the file."""
+    return KnownMeters(
+        names=names,
+        quantities={name: each.quantities for name, each in {**polled, **manual}.items()},
+        periods_ms={
+            **{name: each.poll_ms for name, each in polled.items()},
+            **{name: each.period_ms for name, each in manual.items()},
+        },
+        by_hand=manual.keys(),
+    )
 
 
 class _Reference(NamedTuple):

@@ -18,6 +18,7 @@ from typing import Protocol
 import yaml
 
 from agent.form.problems import FormErrors, Problem, near
+from agent.form.wide import wide_problem
 
 SIZE_LIMIT = 1_000_000  # bytes; a station of 250 meters is 50 kB
 DEPTH_LIMIT = 12  # a profile test nests 6 deep
@@ -30,13 +31,6 @@ _DIGITS = re.compile(r"[-+]?[0-9][0-9_]*|0o[0-7]+")  # leading zeros and undersc
 _CONTROL = re.compile(  # YAML 1.2, 5.1: what is not c-printable
     r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 )  # YAML 1.2, 5.1 (c-printable)
-_HALF_WIDTH = {
-    "：": ": ", "，": ", ", "｛": "{", "｝": "}", "［": "[", "］": "]", "“": '"', "”": '"',
-}  # fmt: skip
-_WIDE_INSIDE = re.compile(f"[{''.join(_HALF_WIDTH)}]")
-_WIDE_OUTSIDE = re.compile("[ -]*(?:[\u3000\u00a0]|[^\\s:\"'{\\[#]*：)")  # indentation, or a key and its colon
-_QUOTED_OR_COMMENT = re.compile(r""""[^"]*"|'[^']*'|(?:^| )#.*""")
-_LINES_BACK = 3  # lines that the parser may have read on over
 _WORDS = {"true": True, "false": False, "null": None, "~": None, "": None}
 _GUESSED = frozenset({"=", "<<"})
 
@@ -218,7 +212,7 @@ def read_text(text: str, file: str) -> Document:
         for event in yaml.parse(text, Loader=_LOADER):
             composer.take(event)
     except yaml.YAMLError as error:
-        raise FormErrors([*composer.problems, _wide(file, text, error) or _syntax(file, text, error)]) from error
+        raise FormErrors([*composer.problems, wide_problem(file, text, error) or _syntax(file, text, error)]) from error
     if composer.root is None or composer.root.value is None:
         raise FormErrors([*composer.problems, _problem(file, 1, 1, "file-empty")])
     if not isinstance(composer.root.value, dict):
@@ -262,28 +256,6 @@ def _syntax(file: str, text: str, error: yaml.YAMLError) -> Problem:
 
 def _start_of(opened: yaml.Mark | None, lines: Sequence[str], otherwise: tuple[int, int]) -> tuple[int, int]:
     return (opened.line + 1, opened.column + 1) if opened and opened.line < len(lines) else otherwise
-
-
-def _wide(file: str, text: str, error: yaml.YAMLError) -> Problem | None:
-    """Chinese punctuation where YAML's belongs: inside the brackets that were open, else behind a key or in the
-    indentation, at the complaint or in the lines before it, which the parser read on over.
-    """
-    if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
-        return None
-    lines = text.splitlines()
-    last = min(error.problem_mark.line + 1, len(lines))
-    opened = error.context_mark if "flow" in (error.context or "") else None
-    numbers = range(opened.line + 1, last + 1) if opened else range(last, max(0, last - _LINES_BACK), -1)
-    for number in numbers:
-        plain = _QUOTED_OR_COMMENT.sub(lambda quoted: " " * len(quoted[0]), lines[number - 1])
-        found = _WIDE_INSIDE.search(plain) if opened else _WIDE_OUTSIDE.match(plain)
-        if found is None:
-            continue
-        value = plain[found.end() - 1]
-        if value.isspace():
-            return _problem(file, number, found.end(), "yaml-wide-space")
-        return _problem(file, number, found.end(), "yaml-full-width", value=value, expected=_HALF_WIDTH[value])
-    return None
 
 
 @dataclass(slots=True)
