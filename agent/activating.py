@@ -15,7 +15,7 @@ import yaml
 
 from agent.calibration.drafting import year_after
 from agent.calibration.remarks import Remark, eta_remarks, sanity_remarks, tcs_of
-from agent.derive.coefficient import Coefficient
+from agent.derive.coefficient import Coefficient, evidence_tier
 from agent.derive.exact import OutOfDomain, midnight_ms
 from agent.derive.ledger import Ledger
 from agent.derive.models import Physical
@@ -58,6 +58,7 @@ class Refusal(StrEnum):
     MODE = "MODE"
     HEAD = "HEAD"
     WELL = "WELL"
+    SAME = "SAME"
 
 
 class NotActivated(Exception):
@@ -113,6 +114,21 @@ def users_of(name: str, intakes: Iterable[IntakeSettings]) -> list[str]:
     return used
 
 
+def told_version(version: Version, name: str, day: date, intakes: Sequence[IntakeSettings]) -> dict[str, Any]:
+    """A version for machines, with its state on that local day and where it is used."""
+    coefficient = version.coefficient
+    return {
+        "name": coefficient.name,
+        "state": version.state_on(day),
+        "tier": evidence_tier(coefficient).value,
+        "who": version.who,
+        "entered_ms": version.entered_ms,
+        "replaced_on": None if version.replaced_on is None else str(version.replaced_on),
+        "used_by": users_of(name, intakes),
+        "record": record_of(coefficient),
+    }
+
+
 def heads_of(name: str, intakes: Iterable[IntakeSettings]) -> tuple[Decimal, Decimal] | None:
     """The range of total head where that coefficient is used, m; None where the configuration says none."""
     sources = [intake.energy for intake in intakes if users_of(name, [intake]) and intake.energy is not None]
@@ -156,6 +172,8 @@ def record_in(path: Path) -> Coefficient:
         mark = getattr(error, "problem_mark", None)
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         raise _problem(path, line, column, "", "yaml-syntax", detail=str(error).partition("\n")[0]) from error
+    if not isinstance(document, dict):
+        raise _problem(path, 1, 1, "", "record-none")
     try:
         return coefficient_from(document)
     except OutOfDomain as error:
@@ -188,7 +206,7 @@ def next_version(
     """The record as the next version, counting from `valid_from`; its end moves along where it has passed.
 
     Raises:
-        NotActivated: it would change what is frozen, or is no version of that coefficient.
+        NotActivated: it would change what is frozen, is no version of that coefficient, or is in force already.
     """
     if frozen is not None and valid_from < frozen[1]:
         raise NotActivated(Refusal.FROZEN, quarter=frozen[0], first=str(frozen[1]), value=str(valid_from))
@@ -202,8 +220,16 @@ def next_version(
         raise NotActivated(Refusal.MODE, id=record.id, value=record.delivery_mode, other=before[-1].delivery_mode)
     version = before[-1].version + 1 if before else 1
     taken = replace(record, version=version, valid_from=valid_from, valid_to=valid_to or year_after(valid_from))
+    if before and _without_reason(taken, before[-1].version) == _without_reason(before[-1], before[-1].version):
+        raise NotActivated(Refusal.SAME, name=before[-1].name, value=str(valid_from))
     Ledger([*before, taken], zone=zone)
     return taken
+
+
+def _without_reason(record: Coefficient, version: int) -> Mapping[str, Any]:
+    """What a record says of the well, whoever took it up why."""
+    evidence = {key: value for key, value in record.evidence.items() if key != "reason"}
+    return record_of(replace(record, version=version, evidence=evidence))
 
 
 def head_remarks(record: Coefficient, heads: tuple[Decimal, Decimal] | None) -> list[Remark]:

@@ -275,6 +275,7 @@ def _operating_points(table: Table, argument: str) -> list[list[int]]:
 
 def _regional(table: Table, site: Site) -> Fit:
     """A stratum's coefficient from its typical wells: nothing is dropped, the spread between wells is what counts."""
+    needed(table, REGIONAL, "well")
     wells = wells_of(table)
     if len(wells) < FEWEST_RUNS:
         raise NotFitted("FEW_WELLS", count=str(len(wells)), limit=str(FEWEST_RUNS))
@@ -283,9 +284,9 @@ def _regional(table: Table, site: Site) -> Fit:
     n_eff = effective_wells(energies)
     cv, remarks = _spread(result.cv, len(wells), n_eff)
     u_rel = with_reference(total_rel(cv, n_eff, site.wells), site.reference.u_rel, ONE)
-    needed = wells_needed_unknown_cv(result.cv, _WANTED) if result.cv > 0 else FEWEST_RUNS
-    if len(wells) < needed:
-        remarks.append(Remark("MORE_WELLS", False, str(needed), str(_WANTED)))
+    enough = wells_needed_unknown_cv(result.cv, _WANTED) if result.cv > 0 else FEWEST_RUNS
+    if len(wells) < enough:
+        remarks.append(Remark("MORE_WELLS", False, str(enough), str(_WANTED)))
     group = Group("", tuple(range(len(wells))), energies, result)
     own = with_reference(cv / n_eff.sqrt(), site.reference.u_rel, ONE)
     model = Regional(tc=result.tc)
@@ -307,11 +308,10 @@ def wells_of(table: Table) -> tuple[Run, ...]:
     """The wells of a table: the sums of all rows of each, in the order in which they first stand."""
     found: dict[str, Run] = {}
     for run in table.runs:
-        name = run.well or run.label
-        before = found.get(name)
+        before = found.get(run.well)
         energy = run.energy_kwh + (before.energy_kwh if before else ZERO)
         volume = run.volume_m3 + (before.volume_m3 if before else ZERO)
-        found[name] = replace(before or run, label=name, energy_kwh=energy, volume_m3=volume)
+        found[run.well] = replace(before or run, label=run.well, energy_kwh=energy, volume_m3=volume)
     return tuple(found.values())
 
 

@@ -36,6 +36,8 @@ class Run:
     energy_kwh: Decimal
     volume_m3: Decimal
     minutes: Decimal | None = None
+    start: datetime | None = None  # local, with its day
+    end: datetime | None = None
     day: date | None = None
     depth_m: Decimal | None = None
     pressure_mpa: Decimal | None = None
@@ -105,19 +107,35 @@ def table_of(data: bytes, file: str, *, multiplier: Decimal = ONE) -> Table:
         raise FormErrors([Problem(file=file, line=1, column=1, path="", code="csv-empty")])
     reading = _Reading(file, multiplier)
     _read_header(rows[0], reading)
-    runs = [] if reading.problems else [_run(row, at, reading) for at, row in enumerate(rows[1 : MOST_RUNS + 1], 1)]
+    found = [] if reading.problems else [_run(row, at, reading) for at, row in enumerate(rows[1 : MOST_RUNS + 1], 1)]
+    runs = tuple(run for run in found if run is not None)
     if len(rows) > MOST_RUNS + 1:
         reading.say(rows[MOST_RUNS + 1][0], "", "too-many", limit=str(MOST_RUNS))
+    _check_apart(runs, reading)
     if reading.problems:
         raise FormErrors(reading.problems)
     scale = multiplier if "energy_from" in reading.heads else ONE
     return Table(
         file=file,
-        runs=tuple(run for run in runs if run is not None),
+        runs=runs,
         columns=frozenset(reading.heads),
         step_kwh=Decimal(1).scaleb(-max(reading.places, default=0)) * scale,
         unread=tuple(reading.unread),
     )
+
+
+def _check_apart(runs: Sequence[Run], reading: _Reading) -> None:
+    """Two runs at one well do not overlap in time: a run that counts twice makes their spread smaller than it is."""
+    last: dict[str, tuple[datetime, Run]] = {}
+    for start, end, run in sorted(
+        ((run.start, run.end, run) for run in runs if run.start and run.end), key=lambda each: each[:2]
+    ):
+        until, before = last.get(run.well, (start, run))
+        if start < until:
+            told = {"value": run.label, "other": before.label, "first": str(before.line)}
+            reading.say(Cell("", run.line, 1), "", "csv-overlap", **told)
+        if run.well not in last or end > until:
+            last[run.well] = (end, run)
 
 
 # --- the header
@@ -282,6 +300,8 @@ def _take_times(found: dict[str, object], cells: dict[str, Cell], reading: _Read
     if end <= start or (end.date() != _NO_DAY and start.date() == _NO_DAY):
         reading.say(cells["end"], "end", "csv-order", value=cells["end"].text, begin=cells["start"].text)
         return
+    if start.date() != _NO_DAY:
+        found["start"], found["end"] = start, end
     minutes = Decimal((end - start) // timedelta(seconds=1)) / 60
     given = found.setdefault("minutes", minutes)
     if isinstance(given, Decimal) and abs(given - minutes) > _SAME_MINUTES:

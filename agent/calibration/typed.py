@@ -8,8 +8,17 @@ from decimal import Decimal, InvalidOperation
 
 _SPAN = re.compile(r"\s*([\d.]+)\s*(?:-|–|~|…|\.\.\.?)\s*([\d.]+)\s*")
 
-day_of = date.fromisoformat
-"""YYYY-MM-DD."""
+
+def day_of(text: str) -> date:
+    """YYYY-MM-DD. Raises: ValueError."""
+    return date.fromisoformat(text)
+
+
+def person(text: str) -> str:
+    """A name that is not blank. Raises: ValueError."""
+    if not text.strip():
+        raise ValueError(text)
+    return text.strip()
 
 
 def number(text: str) -> Decimal:

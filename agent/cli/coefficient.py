@@ -30,6 +30,7 @@ from agent.activating import (
     proposed,
     record_in,
     today,
+    told_version,
     users_of,
     versions_of,
 )
@@ -41,7 +42,7 @@ from agent.calibration.report import as_html
 from agent.calibration.result import NotFitted, Site
 from agent.calibration.runs import Table, table_of
 from agent.calibration.telling import lines_of, model_text, percent, remark_text, told
-from agent.calibration.typed import day_of, number, percentage, positive, span
+from agent.calibration.typed import day_of, number, percentage, person, positive, span
 from agent.client import DEFAULT_CONFIG, site_of
 from agent.client import Site as ClientSite
 from agent.clock import SystemClock
@@ -73,7 +74,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     activate.add_argument("record", type=Path, metavar="RECORD.yaml", help="coefficient.record")
     activate.add_argument("--from", dest="valid_from", type=day_of, required=True, metavar="DATE",
                           help="coefficient.activate_from_option")  # fmt: skip
-    activate.add_argument("--who", required=True, metavar="NAME", help="coefficient.who_option")
+    activate.add_argument("--who", type=person, required=True, metavar="NAME", help="coefficient.who_option")
     activate.add_argument("--reason", default="", metavar="TEXT", help="coefficient.reason_option")
     activate.add_argument("--heads", type=span, metavar="LOW-HIGH", help="coefficient.heads_option")
     for each in (fit, show, activate):
@@ -128,7 +129,10 @@ def _fit(arguments: argparse.Namespace, out: Messages) -> int:
         return 2
     try:
         data = arguments.runs.read_bytes()
-        table = table_of(data, str(arguments.runs), multiplier=arguments.multiplier or ONE)
+        multiplier = arguments.multiplier or ONE
+        table = table_of(data, str(arguments.runs), multiplier=multiplier)
+        if multiplier != ONE and "energy_from" not in table.columns:
+            print(out.text("coefficient.not_multiplied", value=f"{multiplier.normalize():f}"), file=sys.stderr)
         site = _site(arguments, table)
         fit = fitted(arguments.model, table, site)
     except (OSError, FormErrors, NotFitted) as error:
@@ -176,6 +180,9 @@ def _unusable(arguments: argparse.Namespace, out: Messages) -> str:
     """Why nothing should be computed at all; "" when all is well."""
     if arguments.out is not None and not (arguments.id and arguments.well):
         return out.text("coefficient.names_needed")
+    first, end = arguments.valid_from, arguments.valid_to
+    if first is not None and end is not None and end <= first:
+        return out.text("coefficient.ends_first", value=end, first=first)
     for path in (arguments.out, arguments.html, arguments.out and arguments.out.with_suffix(".html")):
         if path is not None and path.exists():
             return out.text("coefficient.exists", path=path)
@@ -186,7 +193,9 @@ def _unusable(arguments: argparse.Namespace, out: Messages) -> str:
 
 def _wrong_lines(error: Exception, arguments: argparse.Namespace, out: Messages) -> list[str]:
     if isinstance(error, NotFitted):
-        return [out.text(f"calibration.wrong.{error.code}", **error.arguments)]
+        return page.wrapped(
+            f"{arguments.runs}: {out.text(f'calibration.wrong.{error.code}', **error.arguments)}", out.width
+        )
     if isinstance(error, FormErrors):
         return list(problem_lines(out, error.problems))
     is_there = not isinstance(error, FileNotFoundError)
@@ -292,7 +301,7 @@ def _show(arguments: argparse.Namespace, out: Messages) -> int:
     shown = {name: found[name] for name in arguments.ids or found}
     intakes = _intakes(arguments.config)
     if arguments.json:
-        plain = {name: [_told_version(each, name, day, intakes) for each in rows] for name, rows in shown.items()}
+        plain = {name: [told_version(each, name, day, intakes) for each in rows] for name, rows in shown.items()}
         print(json.dumps({"coefficients": plain, "proposals": proposals}, ensure_ascii=False, indent=2))
         return 0
     lines = [line for rows in shown.values() for each in rows for line in _version_lines(each, day, intakes, site, out)]
@@ -309,20 +318,6 @@ def _intakes(config: Path) -> list[IntakeSettings]:
         return list(load(config, drivers=DRIVERS, uplink_settings=settings_models()).intakes.values())
     except FormErrors:
         return []
-
-
-def _told_version(version: Version, name: str, day: date, intakes: Sequence[IntakeSettings]) -> dict[str, Any]:
-    coefficient = version.coefficient
-    return {
-        "name": coefficient.name,
-        "state": version.state_on(day),
-        "tier": evidence_tier(coefficient).value,
-        "who": version.who,
-        "entered_ms": version.entered_ms,
-        "replaced_on": None if version.replaced_on is None else str(version.replaced_on),
-        "used_by": users_of(name, intakes),
-        "record": record_of(coefficient),
-    }
 
 
 def _version_lines(

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from agent import page
-from agent.calibration.typed import positive, ratio
+from agent.calibration.typed import person, positive, ratio
 from agent.client import DEFAULT_CONFIG, Site, site_of
 from agent.config import load
 from agent.control import ControlError
@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     ):
         action = actions.add_parser(name, help=f"enter.{name}", description=f"enter.{name}")
         add(action)
-        action.add_argument("--who", required=True, metavar="NAME", help="enter.who_option")
+        action.add_argument("--who", type=person, required=True, metavar="NAME", help="enter.who_option")
         action.add_argument("--yes", action="store_true", help="enter.yes_option")
         action.add_argument(
             "-c", "--config", type=Path, default=DEFAULT_CONFIG, metavar="FILE", help="cli.config_option"
@@ -186,7 +186,7 @@ def _replacement(arguments: argparse.Namespace, desk: Desk, declaring: Declaring
         odd.append(Odd("NO_FINAL", {"meter": meter}))
     else:
         final = desk.value(arguments.old_final, meter, quantity)
-        odd += [each for each in desk.oddities(meter, quantity, final, at_ms) if each.code != "EARLIER"]
+        odd += desk.ends_oddly(meter, quantity, final, at_ms)
     odd += desk.begins_oddly(meter, quantity, new, at_ms)
     _confirm(odd, arguments)
     factor = arguments.ct * arguments.pt if arguments.ct is not None else arguments.multiplier

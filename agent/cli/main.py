@@ -60,8 +60,10 @@ _ARGPARSE_WORDS = (  # argparse's own complaints and our sentence for each
         re.compile(r"argument (?P<name>.+?): invalid choice: '?(?P<value>.*?)'? \(choose from (?P<allowed>.+)\)"),
         "choice",
     ),
-    (re.compile(r"argument (?P<name>.+?): invalid \S+ value: '?(?P<value>.*?)'?"), "value"),
+    (re.compile(r"argument (?P<name>.+?): invalid (?P<kind>\S+) value: '?(?P<value>.*?)'?"), "value"),
     (re.compile(r"argument (?P<name>.+?): ignored explicit argument '?(?P<value>.*?)'?"), "no_value"),
+    (re.compile(r"argument (?P<name>.+?): not allowed with argument (?P<other>.+)"), "either"),
+    (re.compile(r"one of the arguments (?P<names>.+) is required"), "one_of"),
     (re.compile(r"ambiguous option: (?P<name>\S+) could match (?P<allowed>.+)"), "ambiguous"),
 )
 
@@ -125,7 +127,9 @@ class VerbParser(argparse.ArgumentParser):
     def _translated(self, message: str) -> str:
         for pattern, key in _ARGPARSE_WORDS:
             if found := pattern.fullmatch(message):
-                return self._messages.text(f"cli.wrong.{key}", **found.groupdict())
+                said = self._messages.text(f"cli.wrong.{key}", **found.groupdict())
+                expected = f"cli.expected.{found.groupdict().get('kind', '')}"
+                return said + (self._messages.text(expected) if self._messages.has(expected) else "")
         return message
 
 

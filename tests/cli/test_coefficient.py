@@ -248,6 +248,40 @@ def test_a_record_written_by_hand_with_plain_numbers_is_taken(here: Path, capsys
     assert row.body["params"] == {"a": "0.081", "b": "0.0103"}
 
 
+def test_what_is_in_force_already_is_not_entered_again(here: Path, capsys: Capture) -> None:
+    fitted(here, capsys)
+    assert activate(capsys)[0] == 0
+    status, _, err = activate(capsys, "--reason", "pressed twice")
+    assert status == 1
+    assert "W7@1" in err
+    assert len(rows(here)) == 1
+    assert activate(capsys, day="2026-05-15")[0] == 0
+
+
+def test_a_file_that_is_no_record_at_all_says_which_one_is_meant(here: Path, capsys: Capture) -> None:
+    (here / "W7.yaml").write_text("run,energy\n1,2\n", encoding="utf-8")
+    status, _, err = activate(capsys)
+    assert status == 2
+    assert err.startswith("W7.yaml:1:1: ")
+    assert "coefficient fit" in err
+    assert len(err) < 200
+
+
+def test_energy_that_is_no_register_is_not_multiplied_and_that_is_said(here: Path, capsys: Capture) -> None:
+    rows_ = "".join(f"{n},45,30,{66 + n % 2}\n" for n in range(5))
+    (here / "runs.csv").write_text(f"run,minutes,energy_kwh,volume_m3\n{rows_}", encoding="utf-8")
+    status, out, err = say(capsys, "coefficient", "fit", "runs.csv", "--multiplier", "20", "--json")
+    assert "not multiplied by 20" in err
+    assert json.loads(out)["record"] is None
+    assert say(capsys, "coefficient", "fit", "runs.csv", "--json")[:2] == (status, out)
+
+
+def test_an_end_before_the_beginning_is_said_before_anything_is_computed(here: Path, capsys: Capture) -> None:
+    status, out, err = say(capsys, "coefficient", "fit", "none.csv", "--from", "2026-05-01", "--to", "2026-05-01")
+    assert (status, out) == (2, "")
+    assert "--to 2026-05-01" in err
+
+
 def test_another_well_needs_another_name(here: Path, capsys: Capture) -> None:
     fitted(here, capsys)
     assert activate(capsys)[0] == 0

@@ -85,8 +85,15 @@ def test_an_unknown_language_is_wrong_input(capsys: pytest.CaptureFixture[str], 
         (["frame", "modbus-rtu", "01", "--direction"], "--direction 后面要有值"),
         (["frame", "modbus-rtu", "01", "--direction", "up"], "不能是 up"),
         (["frame", "modbus-rtu", "01", "--json=yes"], "不带值"),
+        (["coefficient", "fit", "x.csv", "--u-ref", "0"], "大于 0 的百分数"),
+        (["coefficient", "fit", "x.csv", "--heads", "45-32"], "如 32-45"),
+        (["coefficient", "activate", "x.yaml", "--from", "2026-13-01", "--who", "a"], "如 2026-05-14"),
+        (["coefficient", "activate", "x.yaml", "--from", "2026-01-01", "--who", " "], "姓名"),
+        (["enter", "replacement", "m", "--multiplier", "3", "--ct", "5/5"], "--ct 和 --multiplier 只能写一个"),
+        (["enter", "decision", "m", "--quantity", "q", "--register", "1", "--reason", "r", "--who", "a"],
+         "--wraps --restart 要写其中一个"),
     ],
-)
+)  # fmt: skip
 def test_wrong_arguments_are_said_in_chinese(
     capsys: pytest.CaptureFixture[str], words: list[str], sentence: str
 ) -> None:

@@ -191,6 +191,12 @@ def test_a_stratum_is_the_ratio_of_sums_and_worth_what_its_wells_scatter() -> No
         fitted("regional", table_of(b"well,energy_kwh,volume_m3\nA,60,120\nB,40,100\n", "wells.csv"), site())
 
 
+def test_runs_without_a_well_are_no_stratum() -> None:
+    """Five runs at one well say nothing of how wells differ."""
+    with pytest.raises(NotFitted, match="COLUMN"):
+        fitted("regional", table_of(b"energy_kwh,volume_m3\n60,120\n40,100\n50,90\n", "runs.csv"), site())
+
+
 def test_few_wells_that_are_alike_prove_no_more_than_the_tier() -> None:
     """Tier D, section 9.4: u = 20 % (k = 1) at one untested well, at best; for a total of m wells in proportion."""
     rows = "".join(f"W{at},100,{200 + at % 3}\n" for at in range(12))

@@ -131,3 +131,30 @@ def test_any_bytes_are_a_table_or_named_mistakes(data: bytes) -> None:
         with suppress(FormErrors):
             table = table_of(content, "runs.csv")
             assert all(run.energy_kwh > 0 and run.volume_m3 > 0 for run in table.runs)
+
+
+@pytest.mark.parametrize(
+    ("begin", "end", "well", "is_wrong"),
+    [
+        ("2026-05-12 08:00", "2026-05-12 09:30", "A", True),
+        ("2026-05-12 09:29", "2026-05-12 11:00", "A", True),
+        ("2026-05-12 07:00", "2026-05-12 12:00", "A", True),
+        ("2026-05-12 09:30", "2026-05-12 11:00", "A", False),
+        ("2026-05-12 08:00", "2026-05-12 09:30", "B", False),
+        ("2026-05-13 08:00", "2026-05-13 09:30", "A", False),
+    ],
+)
+def test_a_run_counts_once(begin: str, end: str, well: str, is_wrong: bool) -> None:
+    """The same time at the same well twice would make the spread, and so the stated error, smaller than it is."""
+    head = "run,start,end,energy_kwh,volume_m3,well\n"
+    text = f"{head}2,{begin},{end},22,48,{well}\n1,2026-05-12 08:00,2026-05-12 09:30,22.1,48.6,A\n"
+    if is_wrong:
+        assert {code for *_, code in wrong(text)} == {"csv-overlap"}
+    else:
+        assert len(read(text).runs) == 2
+
+
+def test_all_that_overlaps_a_long_run_is_named() -> None:
+    text = "run,start,end,energy_kwh,volume_m3\n1,2026-05-12 08:00,2026-05-12 18:00,22,48\n"
+    text += "2,2026-05-12 09:00,2026-05-12 10:00,22,48\n3,2026-05-12 11:00,2026-05-12 12:00,22,48\n"
+    assert [line for line, *_ in wrong(text)] == [3, 4]
