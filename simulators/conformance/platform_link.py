@@ -31,6 +31,10 @@ class PlatformLink:
     stations: int = 20
     trace: list[Heard] = field(default_factory=list)
     worst_s: float = 0.0
+    came: list[Any] = field(default_factory=list)
+    """The sound frames of the last exchange, wanted or not."""
+    has_acknowledged: bool | None = None
+    """Whether any report was acknowledged; None before one was sent."""
 
     def __post_init__(self) -> None:
         self._socket: socket.socket | None = None
@@ -112,6 +116,7 @@ class PlatformLink:
         self, sent: bytes, began_s: float, wanted: Callable[[Any], bool], count: int, wait_s: float
     ) -> list[Any]:
         end_s = time.monotonic()
+        self.came = []
         chunks: list[tuple[float, bytes]] = []
         found: list[Any] = []
         until_s, is_closed = end_s + wait_s, False
@@ -122,7 +127,9 @@ class PlatformLink:
                 break
             if data:
                 chunks.append((time.monotonic(), data))
-                found += [frame for frame in self._receiver.feed(data) if wanted(frame)]
+                fresh = self._receiver.feed(data)
+                self.came += fresh
+                found += [frame for frame in fresh if wanted(frame)]
                 if len(found) >= count:
                     until_s = min(until_s, time.monotonic() + _TAIL_S)
         heard = Heard(sent, began_s, end_s, tuple(chunks), closed=is_closed)

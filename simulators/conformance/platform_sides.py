@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import timedelta, timezone
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
@@ -18,6 +19,7 @@ from agent.uplinks.sl651_wire.body import header_of
 from agent.uplinks.sl651_wire.codes import Control, Direction
 from agent.uplinks.sl651_wire.link import Link as Sl651Frames
 from agent.uplinks.sl651_wire.packets import confirms
+from agent.uplinks.sl651_wire.parts import moment_of
 from agent.uplinks.sl651_wire.receiver import Receiver as Sl651Receiver
 from agent.uplinks.szy206.encode import frames_of
 from agent.uplinks.szy206_wire import frame as szy206
@@ -35,6 +37,9 @@ SZY206_SHEET = "SZY206 / SL/T 427-2021, fact sheet"
 _SECOND_MS = 1000
 _FLIPPED = 0x1111
 _HEADER_BYTES = 8
+_CHINA = timezone(timedelta(hours=8))
+_CLOCK_OFF_S = 300.0
+_LAST_MODE = 3
 
 
 class Remark(NamedTuple):
@@ -52,6 +57,11 @@ class Side(Protocol):
     @property
     def link(self) -> Link:
         """How stations of this run talk."""
+        ...
+
+    @property
+    def station(self) -> str:
+        """The address we report as, ten hex digits."""
         ...
 
     def receiver(self) -> Any:
@@ -125,6 +135,11 @@ class Sl651Side:
     def link(self) -> Sl651Link:
         """How stations of this run talk."""
         return self._own
+
+    @property
+    def station(self) -> str:
+        """The address we report as."""
+        return self.options.station.upper()
 
     def receiver(self) -> Any:
         """One encoding only."""
@@ -200,7 +215,21 @@ class Sl651Side:
             found.append(Remark("ack-body", Clause(SL651, "6.6.1"), is_failed=True, arguments={"size": size}))
         elif answer.payload == frame.payload[: len(answer.payload)]:
             found.append(Remark("ack-echoes", Clause(SL651_SHEET, "9.1"), is_failed=False))
+        else:
+            found += self._sent(answer)
         return found
+
+    def _sent(self, answer: Any) -> list[Remark]:
+        header = header_of(answer)
+        digits = "" if header is None else header.sent
+        at = moment_of(digits, _CHINA)
+        if at is None:
+            return [Remark("ack-time", Clause(SL651, "6.6.2.5"), is_failed=True, arguments={"received": digits})]
+        off_s = abs(at.timestamp() - time.time())
+        if off_s <= _CLOCK_OFF_S:
+            return []
+        minutes = {"minutes": round(off_s / 60)}
+        return [Remark("ack-clock", Clause(SL651_SHEET, "9.1"), is_failed=False, arguments=minutes)]
 
     def _end(self, answer: Any, frame: Any) -> list[Remark]:
         name = answer.end.name
@@ -230,6 +259,11 @@ class Szy206Side:
     def link(self) -> Szy206Link:
         """How stations of this run talk."""
         return self._own
+
+    @property
+    def station(self) -> str:
+        """The address we report as."""
+        return self.options.station.upper()
 
     def receiver(self) -> Any:
         """No images come from a platform."""
@@ -287,6 +321,9 @@ class Szy206Side:
                 Remark("ack-func", Clause(SZY206_SHEET, "7.2"), is_failed=False, arguments={"got": answer.func})
             )
         fields = decode(answer, self.options.dialect)
+        if fields.get("work_mode", 0) > _LAST_MODE:
+            arguments = {"got": fields["work_mode"]}
+            found.append(Remark("ack-mode", Clause(SZY206_SHEET, "7.3"), is_failed=True, arguments=arguments))
         has_tag = "tp" in fields
         if has_tag is not (self.options.edition is Edition.SLT427):
             reason = "ack-tag" if has_tag else "ack-no-tag"
