@@ -16,6 +16,7 @@ from agent.calibration.typed import number
 from agent.client import Site
 from agent.clock import SystemClock, date_of
 from agent.control import DaemonAwayError
+from agent.derive.counter import is_coarser
 from agent.form.problems import near
 from agent.intakes.settings import EnergySource, WaterSource
 from agent.intakes.withdrawing import WITHDRAWABLE
@@ -167,6 +168,12 @@ class Desk:
         elif _is_far(value, before.value):
             odd.append(Odd("FAR", words))
         return odd
+
+    def ends_oddly(self, meter: str, quantity: str, old_final: Decimal, at_ms: int) -> list[Odd]:
+        """What has to be confirmed of an old register's last number; a display may have fewer places than the line."""
+        known = self.known(meter, quantity, at_ms)
+        fine = {"EARLIER"} | ({"LOWER"} if known is not None and is_coarser(old_final, known.value) else set())
+        return [each for each in self.oddities(meter, quantity, old_final, at_ms) if each.code not in fine]
 
     def begins_oddly(self, meter: str, quantity: str, new_initial: Decimal, at_ms: int) -> list[Odd]:
         """What has to be confirmed of a new register: that the meter went on from there.

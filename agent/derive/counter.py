@@ -113,11 +113,19 @@ class Booking(NamedTuple):
     flags: tuple[Flag, ...]
 
 
+def is_coarser(written: Decimal, polled: Decimal, step: Decimal = ZERO) -> bool:
+    """Whether a number that a person wrote down is below what was polled by no more than its last place, or `step`."""
+    place = min(ONE, ONE.scaleb(int(written.as_tuple().exponent)))
+    return ZERO < polled - written <= max(place, step)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replaced:
     """The meter, its CT or its register was replaced at `at_ms` (§9.3-2). `old_final` None: nobody read it any more.
 
-    A change of CT alone has `new_initial` equal to `old_final`; a reset register keeps its factor.
+    A change of CT alone has `new_initial` equal to `old_final`; a reset register keeps its factor. A person reads a
+    display, which may have fewer places than what is polled: a final number below the last reading by no more than the
+    last place it was written with is that reading.
     """
 
     at_ms: int
@@ -126,6 +134,16 @@ class Replaced:
     new_initial: Decimal
     new_factor: Decimal
     is_reset: bool = False
+
+    def read_as(self, baseline: Shown, step: Decimal) -> Replaced:
+        """The same with the numbers that the old register, of this last place, showed to who polled it."""
+        if self.old_final is None:
+            return self
+        if not is_coarser(self.old_final, baseline.register, step):
+            return self
+        goes_on = self.new_initial == self.old_final and not self.is_reset
+        initial = baseline.register if goes_on else self.new_initial
+        return replace(self, old_final=baseline.register, new_initial=initial)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -258,7 +276,8 @@ def settle(settings: CounterSettings, event: Event, state: CounterState) -> tupl
     """What an event or an operator's decision books, and the state after it: NORMAL, with the baseline it sets.
 
     An event before the baseline comes too late: it books nothing, changes nothing and says EVENT_LATE; the rounds must
-    then be derived again with the event in its place. So does a final reading below the baseline.
+    then be derived again with the event in its place. So does a final reading below the baseline by more than its last
+    place.
     """
     baseline = state.baseline
     if baseline is None:
@@ -266,6 +285,8 @@ def settle(settings: CounterSettings, event: Event, state: CounterState) -> tupl
     if event.at_ms < baseline.at_ms:
         end = Shown(event.at_ms, baseline.register, event.source)
         return Booking(baseline, end, state.factor, None, (Flag.EVENT_LATE,)), state
+    if isinstance(event, Replaced):
+        event = event.read_as(baseline, settings.step)
     grown, end, flags = _grown(settings, event, baseline)
     if grown is not None and grown < 0:
         return Booking(baseline, end, state.factor, None, (Flag.NEGATIVE_DELTA,)), state

@@ -222,6 +222,16 @@ def test_only_what_stands_can_be_withdrawn_and_once(here: Path, say: Say, lang: 
     assert "3" in err
 
 
+def test_a_final_number_from_a_display_with_fewer_places_is_not_asked(here: Path, say: Say) -> None:
+    assert say("enter", "reading", "pump-kwh", "energy_import", "1240.55", "--at", days_ago(3))[0] == 0
+    words = ("--at", days_ago(2), "--new-initial", "0.1")
+    status, _, err = say(*REPLACEMENT, *words, "--old-final", "1240.4")
+    assert status == 1
+    assert "1240.55" in err
+    assert say(*REPLACEMENT, *words, "--old-final", "1240.5")[0] == 0
+    assert ledger(here)[-1].body["old_final"] == "1240.5", "as it was read"
+
+
 def test_a_number_that_was_withdrawn_is_no_longer_what_a_meter_showed(say: Say) -> None:
     words = ("--old-final", "1240.5", "--new-initial", "0.1")
     assert say("enter", "reading", "pump-kwh", "energy_import", "1240", "--at", days_ago(3))[0] == 0

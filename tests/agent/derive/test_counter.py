@@ -222,10 +222,37 @@ def test_an_event_before_what_is_booked_already_changes_nothing_and_says_so():
 
 
 def test_a_final_reading_below_the_baseline_changes_nothing():
-    wrong = Replaced(at_ms=HOUR, source="e", old_final=D(999), new_initial=D(0), new_factor=D(1))
+    wrong = Replaced(at_ms=HOUR, source="e", old_final=D(998), new_initial=D(0), new_factor=D(1))
     booking, after = settle(METER, wrong, START)
     assert booking.flags == (Flag.NEGATIVE_DELTA,)
     assert after == START
+
+
+@pytest.mark.parametrize(("polled", "written"), [("1000.09", "1000.08"), ("1000.09", "1000.0"), ("1000.09", "1000")])
+def test_a_final_number_from_a_coarser_display_is_the_last_reading(polled, written):
+    state = CounterState(baseline=Shown(0, D(polled), "r-1"))
+    swap = Replaced(at_ms=HOUR, source="e", old_final=D(written), new_initial=D(0), new_factor=D(1))
+    old, after = settle(METER, swap, state)
+    new, _ = advance(METER, Shown(2 * HOUR, D("2.5"), "r-2"), after)
+    assert (old.amount, new.amount) == (0, D("2.5"))
+    assert old.flags == (Flag.METER_SWAP,)
+
+
+def test_a_final_number_below_its_last_place_is_none():
+    state = CounterState(baseline=Shown(0, D("1000.21"), "r-1"))
+    swap = Replaced(at_ms=HOUR, source="e", old_final=D("1000.1"), new_initial=D(0), new_factor=D(1))
+    booking, after = settle(METER, swap, state)
+    assert booking.flags == (Flag.NEGATIVE_DELTA,)
+    assert after == state
+
+
+def test_a_register_that_goes_on_behind_another_ct_books_its_decimals_once():
+    state = CounterState(baseline=Shown(0, D("1000.09"), "r-1"))
+    changed = Replaced(at_ms=HOUR, source="e", old_final=D(1000), new_initial=D(1000), new_factor=D(40))
+    settings = register(factor=D(40), rated_kw=D(600))
+    old, after = settle(settings, changed, state)
+    new, _ = advance(settings, Shown(2 * HOUR, D("1000.19"), "r-2"), after)
+    assert (old.amount, new.amount) == (0, 4)
 
 
 def test_a_reset_that_nobody_read_before_books_nothing_up_to_it():
