@@ -21,6 +21,7 @@ from agent.store.book_reader import BookReader
 from agent.store.store import Store
 
 if TYPE_CHECKING:
+    from agent.report.slots import Intervals
     from agent.uploads import Uploads
 
 WHO = "qushui"
@@ -42,12 +43,19 @@ def uploads_of(store: Store, config: Config, *, clock: Clock, log: Any) -> Uploa
     from agent.uplinks.registry import CENTRES  # noqa: PLC0415 - not without intakes
     from agent.uploads import Centre, Uploads  # noqa: PLC0415 - not without intakes
 
+    def intervals(name: str, options: Any) -> Callable[[BookReader], Intervals]:
+        from agent.rates import intervals_of  # noqa: PLC0415 - not without a centre
+
+        return lambda book: intervals_of(book, name, options)
+
     centres = {name: each for name, each in config.uplinks.items() if each.type in CENTRES}
     return Uploads(
         store.path,
         intakes=config.intakes,
         uplinks=[name for name in config.uplinks if name not in centres],
-        centres={name: Centre(each.every_ms, frozenset(each.intakes.values())) for name, each in centres.items()},
+        centres={
+            name: Centre(intervals(name, each), frozenset(each.intakes.values())) for name, each in centres.items()
+        },
         clock=clock,
         faults=store.faults,
         log=log,

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from agent.clock import Clock
 from agent.control import ControlError
 from agent.forward.forwarder import Forwarder
-from agent.rates import rates_of
 from agent.settings import Config
+from agent.store.book_reader import BookReader
 from agent.store.outbox_reader import OutboxReader
 from agent.store.reader import Reader
 from agent.store.store import Store
@@ -73,15 +73,21 @@ class Outgoing:
     def snapshot(self) -> dict[str, dict[str, object]]:
         """How each stands; of a centre also how many of this month's reports came, and came in time."""
         found = {name: worker.snapshot() for name, worker in list(self._workers.items())}
-        reader = OutboxReader(self._store.path)
+        centres = {name: each for name, each in self._config.uplinks.items() if each.type in CENTRES}
+        for name in centres.keys() & found.keys():
+            found[name] |= self._rates(name, centres[name])
+        return found
+
+    def _rates(self, name: str, settings: Any) -> dict[str, Any]:
+        from agent.rates import intervals_of, rates_of  # noqa: PLC0415 - stations without a centre do without
+
+        reader, book = OutboxReader(self._store.path), BookReader(self._store.path)
         try:
-            for name in found:
-                settings = self._config.uplinks.get(name)
-                if settings is not None and settings.type in CENTRES:
-                    found[name] |= rates_of(reader, name, settings, self._config.station.timezone, self._clock)
+            intervals, zone = intervals_of(book, name, settings), self._config.station.timezone
+            return rates_of(reader, name, settings, intervals=intervals, timezone=zone, clock=self._clock)
         finally:
             reader.close()
-        return found
+            book.close()
 
     def retry(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """Puts parked rounds or reports back. Raises ControlError."""

@@ -22,6 +22,7 @@ from agent.derive.exact import MS_PER_HOUR, OutOfDomain
 from agent.faults import FaultCode, FaultSink
 from agent.intakes.settings import IntakeSettings, Use
 from agent.model import Ranges
+from agent.report.slots import Intervals
 from agent.rules.online import is_online, obliged
 from agent.rules.site import Calendar, told
 from agent.rules.upload import Forecast, UploadRates
@@ -36,14 +37,16 @@ _SUFFIX = ".uploads"
 _MOST_OWED = 24 * 31  # hours looked back for after a long stop
 _REGULAR = frozenset({"timed", "hourly"})
 
+_HOURLY = Intervals(MS_PER_HOUR)
+
 Arrived = Callable[[str, int], int | None]
 """When the record of an intake and hour was accepted, UTC ms; None while it was not."""
 
 
 class Centre(NamedTuple):
-    """A platform that takes reports: every so many ms, about these intakes."""
+    """A platform that takes reports: how often they are due, as far as is known now, and about which intakes."""
 
-    every_ms: int
+    intervals: Callable[[BookReader], Intervals]
     intakes: frozenset[str]
 
 
@@ -109,7 +112,7 @@ class Uploads:
         found: dict[str, dict[str, Forecast]] = {uplink: {} for uplink in self._uplinks}
         for (uplink, intake), rates in self._rates.items():
             if uplink in found and intake in self._intakes:
-                zone, every_ms = self._intakes[intake].zone, self._every_ms(uplink)
+                zone, every_ms = self._intakes[intake].zone, _hours(self._intervals(uplink).at(now_ms))
                 forecast = rates.forecast(now_ms, zone, every_ms=every_ms)
                 if forecast is not None:
                     found[uplink][intake] = forecast
@@ -118,11 +121,12 @@ class Uploads:
     def _look(self, uplink: str, now_ms: int) -> None:
         arrived = self._reported(uplink) if uplink in self._centres else self._passed(uplink, now_ms)
         worst: tuple[str, Forecast] | None = None
-        every_ms = self._every_ms(uplink)
+        intervals = self._intervals(uplink)
+        every_ms = _hours(intervals.at(now_ms))
         for name, settings in self._intakes.items():
             if uplink in self._centres and name not in self._centres[uplink].intakes:
                 continue
-            rates = self._due(self._rates.get((uplink, name), UploadRates()), name, now_ms, every_ms)
+            rates = self._due(self._rates.get((uplink, name), UploadRates()), name, now_ms, intervals)
             for hour_ms in [hour for month in rates.months.values() for hour in month.waiting]:
                 accepted_ms = arrived(name, hour_ms)
                 if accepted_ms is not None:
@@ -156,21 +160,20 @@ class Uploads:
         done = {each.waiting.slot_ms: each.done_ms for each in rows if each.waiting.kind in _REGULAR}
         return lambda _, hour_ms: done.get(hour_ms)
 
-    def _due(self, rates: UploadRates, name: str, now_ms: int, every_ms: int) -> UploadRates:
+    def _due(self, rates: UploadRates, name: str, now_ms: int, intervals: Intervals) -> UploadRates:
         """The full hours that fell due since the last look; a sealed intake owes none, a centre asks only for some."""
         zone, last_ms = self._intakes[name].zone, now_ms - now_ms % MS_PER_HOUR
         if rates.last_ms is None:
             return UploadRates(last_ms=last_ms)  # owed from the next one on
         first_ms = rates.last_ms + MS_PER_HOUR
         for hour_ms in range(max(first_ms, last_ms - _MOST_OWED * MS_PER_HOUR), last_ms + 1, MS_PER_HOUR):
-            is_owed = hour_ms % every_ms == 0
-            if is_owed and self._calendars[name].at(hour_ms - 1).use is not Use.SEALED:
+            if intervals.is_slot(hour_ms, zone) and self._calendars[name].at(hour_ms - 1).use is not Use.SEALED:
                 rates = rates.scheduled(hour_ms, zone)
         return rates
 
-    def _every_ms(self, uplink: str) -> int:
-        """How far apart the records are that this platform asks for, in full hours."""
-        return max(MS_PER_HOUR, self._centres[uplink].every_ms) if uplink in self._centres else MS_PER_HOUR
+    def _intervals(self, uplink: str) -> Intervals:
+        """How far apart the records are that this platform asks for."""
+        return self._centres[uplink].intervals(self._reader) if uplink in self._centres else _HOURLY
 
     def _number(self, intake: str, hour_ms: int) -> int | None:
         """The number of the reading that closes this hour, None while there is none."""
@@ -229,6 +232,11 @@ def stored_rates(path: Path) -> dict[tuple[str, str], UploadRates]:
         return {(up, name): UploadRates.from_text(text) for up, of in rates.items() for name, text in of.items()}
     except (OSError, ValueError, TypeError, LookupError, AttributeError, OutOfDomain):
         return {}
+
+
+def _hours(every_ms: int) -> int:
+    """An interval in full hours: of a shorter one each hour counts."""
+    return max(MS_PER_HOUR, every_ms)
 
 
 def _holds(ranges: Ranges, number: int) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from datetime import UTC, datetime, tzinfo
 
 _DAY_MS = 86_400_000
@@ -35,6 +36,32 @@ def slots_between(after_ms: int, until_ms: int, every_ms: int, zone: tzinfo, *, 
         found.append(last)
         last = slot_at(last - 1, every_ms, zone)
     return found[::-1]
+
+
+class Intervals:
+    """How far apart the slots were, and since when: a centre may set it at any time. Moments are UTC ms."""
+
+    def __init__(self, every_ms: int, changes: Iterable[tuple[int, int]] = ()) -> None:
+        """`every_ms` holds until the first of `changes`: moments, ascending, and the interval from the next slot on."""
+        self._spells = ((0, every_ms), *changes)
+
+    def at(self, at_ms: int) -> int:
+        """The interval that leads to a slot at this moment."""
+        return next((every_ms for since_ms, every_ms in reversed(self._spells) if since_ms < at_ms), self._spells[0][1])
+
+    def is_slot(self, at_ms: int, zone: tzinfo) -> bool:
+        """Whether a report was due for this moment."""
+        return slot_at(at_ms, self.at(at_ms), zone) == at_ms
+
+    def between(self, after_ms: int, until_ms: int, zone: tzinfo, *, most: int) -> list[int]:
+        """The slots behind `after_ms` up to `until_ms`, ascending; of each interval the last `most`."""
+        ends = (*(since_ms for since_ms, _ in self._spells[1:]), until_ms)
+        found: list[int] = []
+        for (since_ms, every_ms), end_ms in zip(self._spells, ends, strict=True):
+            first_ms, last_ms = max(since_ms, after_ms), min(end_ms, until_ms)
+            if first_ms < last_ms:
+                found += slots_between(first_ms, last_ms, every_ms, zone, most=most)
+        return found
 
 
 def jitter_ms(code: str, window_ms: int) -> int:

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from agent.clock import date_of
 from agent.faults import FaultCode
 from agent.intakes.settings import IntakeSettings, Obligation, StatusChange, Use
+from agent.report.slots import Intervals
 from agent.store import cursors
 from agent.uploads import Centre, Uploads
 from tests.agent.rules.plain import HOUR, METERED, D
@@ -149,7 +151,10 @@ def test_a_day_without_a_word_from_the_platform_is_not_online(tmp_path):
 
 def test_a_centre_owes_for_its_own_intakes_and_slots_alone(tmp_path):
     watched = Watched(tmp_path, METERED, ())
-    centres = {"ministry": Centre(4 * HOUR, frozenset({"well-3"})), "province": Centre(HOUR, frozenset({"well-9"}))}
+    centres = {
+        "ministry": Centre(lambda _: Intervals(4 * HOUR), frozenset({"well-3"})),
+        "province": Centre(lambda _: Intervals(HOUR), frozenset({"well-9"})),
+    }
     watched.uploads = watched.watching(centres)
     watched.uploads.look()
     watched.hours(9, delivered=False)
@@ -157,6 +162,20 @@ def test_a_centre_owes_for_its_own_intakes_and_slots_alone(tmp_path):
     found = watched.uploads.forecasts()["ministry"]["well-3"]
     assert found.on_time + found.late == 0
     assert found.missing in {2, 3}
+    watched.close()
+
+
+@pytest.mark.parametrize(("changes", "owed"), [((), 4), (((0, 3 * HOUR),), 8)])
+def test_a_centre_is_owed_the_slots_of_the_local_clock_at_the_interval_in_force(tmp_path, changes, owed):
+    """Slots of 6 h are at local 0, 6, 12 and 18 o'clock: none of them at a multiple of 6 h of UTC."""
+    watched = Watched(tmp_path, METERED, ())
+    intervals, zone = Intervals(6 * HOUR, changes), watched.uploads._intakes["well-3"].zone
+    watched.uploads = watched.watching({"ministry": Centre(lambda _: intervals, frozenset({"well-3"}))})
+    watched.uploads.look()
+    watched.hours(24, delivered=False)
+    (rates,) = watched.uploads._rates.values()
+    hours = [date_of(hour_ms).astimezone(zone).hour for month in rates.months.values() for hour_ms in month.waiting]
+    assert sorted(hours) == list(range(0, 24, 24 // owed))
     watched.close()
 
 

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.report.slots import jitter_ms, next_slot, slot_at, slots_between
+from agent.report.slots import Intervals, jitter_ms, next_slot, slot_at, slots_between
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 HOUR_MS = 3_600_000
@@ -56,3 +56,14 @@ def test_a_zone_with_summer_time_keeps_its_midnights():
     midnight = round(day.timestamp() * 1000)
     later = round((day + timedelta(days=1)).timestamp() * 1000)
     assert next_slot(midnight, 24 * HOUR_MS, zone) == later
+
+
+def test_slots_are_counted_at_the_interval_that_was_in_force():
+    """Hourly until 10:20, every two hours until 15:00, every 30 minutes since."""
+    changes = [(ms("2026-11-21T10:20:00"), 2 * HOUR_MS), (ms("2026-11-21T15:00:00"), HOUR_MS // 2)]
+    intervals = Intervals(HOUR_MS, changes)
+    found = intervals.between(ms("2026-11-21T08:00:00"), ms("2026-11-21T16:00:00"), SHANGHAI, most=100)
+    assert found == [ms(f"2026-11-21T{each}:00") for each in ("09:00", "10:00", "12:00", "14:00", "15:30", "16:00")]
+    assert all(intervals.is_slot(each, SHANGHAI) for each in found)
+    assert not intervals.is_slot(ms("2026-11-21T11:00:00"), SHANGHAI)
+    assert intervals.between(ms("2026-11-21T14:00:00"), ms("2026-11-21T15:00:00"), SHANGHAI, most=100) == []

@@ -147,6 +147,9 @@ def test_an_interval_that_is_allowed_takes_effect_is_read_back_and_survives_a_re
             count = len(centre.received())
             lived(station, clock, hours=4)
             assert len(centre.received()) - count == 2, "every two hours now"
+            clock.advance(900)  # what is due has had its time
+            told = station.outgoing.snapshot()["far"]
+            assert (told["expected"], told["final_pct"]) == (count + 2, "100.0"), "each at the interval of its time"
         again = SECTIONS[kind].format(port=1, more=", sets: true")  # nobody is there: it holds all the same
         with SteppedStation(tmp_path, again, clock=clock, poll="10m", patch=monkeypatch) as station:
             station.until(lambda: worker_of(station).every_ms == every_ms, "it holds after a restart")
