@@ -21,6 +21,7 @@ from agent.store.book_reader import BookReader
 from agent.store.store import Store
 
 if TYPE_CHECKING:
+    from agent.reminding import Reminding
     from agent.report.slots import Intervals
     from agent.uploads import Uploads
 
@@ -59,6 +60,15 @@ def uploads_of(store: Store, config: Config, *, clock: Clock, log: Any) -> Uploa
         clock=clock,
         faults=store.faults,
         log=log,
+    )
+
+
+def reminding_of(store: Store, config: Config, *, clock: Clock, log: Any) -> Reminding:
+    """What reminds people of the quarters that are not frozen."""
+    from agent.reminding import Reminding  # noqa: PLC0415 - not without intakes
+
+    return Reminding(
+        store.path, station=config.station, intakes=config.intakes, clock=clock, faults=store.faults, log=log
     )
 
 

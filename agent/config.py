@@ -140,6 +140,8 @@ class _Loader:
                 name=form.station.name or form.station.id,
                 timezone=form.station.timezone,
                 day_start=form.station.day_start,
+                quarter_verify_days=form.station.quarter_verify_days,
+                quarter_remind_days=tuple(sorted(form.station.quarter_remind_days)),
             ),
             store=StoreSettings(
                 path=form.store.path,

@@ -19,6 +19,7 @@ from agent.form.fields import (
     Switch,
     Text,
     Timezone,
+    Whole,
     refusal,
     text_of,
 )
@@ -32,6 +33,7 @@ Baud = Annotated[int, Strict(), Field(ge=300, le=921600)]
 
 
 _LONGEST_PATTERN = 200
+_MOST_DAYS = 90  # of a quarter
 
 
 class PatternKind(Kind):
@@ -79,6 +81,8 @@ class StationForm(Section):
     name: Text | None = None
     timezone: Timezone = "Asia/Shanghai"
     day_start: ClockTime = Field(default="00:00", validate_default=True)
+    quarter_verify_days: Annotated[Whole, Field(ge=1, le=_MOST_DAYS)] = 15
+    quarter_remind_days: list[Annotated[Whole, Field(ge=1, le=_MOST_DAYS)]] = Field(default=[10, 13])
 
 
 class StoreForm(Section):

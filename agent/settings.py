@@ -67,12 +67,18 @@ class Profile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Station:
-    """Who we are: `id` in topics, `name` for people, IANA `timezone`, and when the water day begins there."""
+    """Who we are: `id` in topics, `name` for people, IANA `timezone`, and when the water day begins there.
+
+    A quarter's volumes are to be verified on day `quarter_verify_days` of the next one at the latest; from each of
+    `quarter_remind_days` on people are told that it is not frozen yet.
+    """
 
     id: str
     name: str
     timezone: str
     day_start: time
+    quarter_verify_days: int = 15
+    quarter_remind_days: tuple[int, ...] = (10, 13)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from agent.bookkeeping import enter_configuration, open_books, uploads_of
+from agent.bookkeeping import enter_configuration, open_books, reminding_of, uploads_of
 from agent.broadcasting import broadcast
 from agent.clock import SystemClock, date_of
 from agent.comparing import Comparing
@@ -37,7 +37,7 @@ _LINE_SLACK_S = 30.0
 _DISK_SLACK_S = 120.0  # an fsync and a name server cannot be bounded
 _LINE_STOP_S = 3.0
 _STORE_STOP_S = 4.0
-_UPLOADS_STOP_S = 1.0
+_WATCH_STOP_S = 1.0
 _STAGGER_MS = 1  # lines that start a slot together would wait for one another
 _MOST_STAGGER_MS = 50
 _QUIET_S = 3.0  # after a start the first readings have the processor for themselves; a head can wait
@@ -95,7 +95,7 @@ class RunningStation:
         for name in self.config.lines:
             self._start_line(name)
         self._outgoing.start()
-        self._watch_uploads()
+        self._watch_duties()
         handlers = {
             "status": self._status,
             "read": self._read,
@@ -117,8 +117,7 @@ class RunningStation:
         self._supervisor.ask_to_stop("store")
         self._supervisor.join("store", _STORE_STOP_S)
         self._outgoing.stop()
-        if self._is_watching:
-            self._supervisor.join("uploads", _UPLOADS_STOP_S)
+        self._stop_watching()
         self._supervisor.join("control", 1.0)
         self._heads.close()
         self._store.close()
@@ -139,16 +138,21 @@ class RunningStation:
         for name in config.lines:
             if name not in self._pollers:
                 self._start_line(name)
-        self._watch_uploads()
+        self._watch_duties()
 
-    def _watch_uploads(self) -> None:
-        """Watches over what the intakes owe their platforms, as both are configured now."""
-        if self._is_watching:
-            self._supervisor.join("uploads", _UPLOADS_STOP_S)
+    def _watch_duties(self) -> None:
+        """Watches over what the intakes owe their platforms and the authority, as they are configured now."""
+        self._stop_watching()
         self._is_watching = bool(self.config.intakes)
         if self._is_watching:
             uploads = uploads_of(self._store, self.config, clock=self._clock, log=self._log)
             self._supervisor.start("uploads", uploads.run)
+            reminding = reminding_of(self._store, self.config, clock=self._clock, log=self._log)
+            self._supervisor.start("reminders", reminding.run)
+
+    def _stop_watching(self) -> None:
+        for name in ("uploads", "reminders") if self._is_watching else ():
+            self._supervisor.join(name, _WATCH_STOP_S)
 
     def _forget_faults(self) -> None:
         """Ends the faults of places that are configured no longer: nobody else would."""
@@ -158,7 +162,7 @@ class RunningStation:
             "uplink": self.config.uplinks,
             "intake": self.config.intakes,
             "thread": (),  # a new process has new threads
-        }
+        } | ({} if self.config.intakes else {"quarter": ()})
         for fault in self._store.faults.open():
             kind, _, name = fault.place.partition("/")
             if kind in known and name not in known[kind]:

@@ -22,7 +22,7 @@ ROWS = {
     "rules": 2, "intakes": 2, "reports": 2, "report": 2, "qualify": 2, "replay": 2, "config_form": 2,
     "uplinks.mqtt_wire": 2, "uplinks.thingsboard_wire": 2, "uplinks.sl651_wire": 2, "uplinks.szy206_wire": 2,
     "signing": 3, "clock": 3, "board": 3, "photos": 3, "retry": 3, "logs": 3, "line": 3, "store": 3,
-    "uplinks.reporting": 4, "scan": 4, "probe": 4, "poll": 4, "forward": 4, "control": 4, "uploads": 4,
+    "uplinks.reporting": 4, "scan": 4, "probe": 4, "poll": 4, "forward": 4, "control": 4, "uploads": 4, "reminding": 4,
     "uplinks.mqtt": 4,
     "heads": 5, "verification": 5, "closings_check": 5, "export": 5, "supervise": 5, "wiring": 5, "station": 5,
     "client": 5, "loading": 5,

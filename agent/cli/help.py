@@ -70,7 +70,8 @@ def pages(topic: str, out: Messages) -> Iterator[str]:
 def _fault(code: str, out: Messages) -> str:
     kind = code.split("-", maxsplit=1)[0].lower()
     place = _PLACES.get(kind, kind)
-    named = f"{place}/{out.text('fault_page.name')}" if place in {"meter", "line", "uplink", "intake"} else place
+    has_name = place in {"meter", "line", "uplink", "intake", "quarter"}
+    named = f"{place}/{out.text('fault_page.name')}" if has_name else place
     return fault_text(out, code, named, {})
 
 
