@@ -293,13 +293,13 @@ def _text_fields(frame: Frame, dialect: Dialect) -> Fields:
     if frame.direction is Direction.DOWN:
         return fields
     groups = _Groups(fields)
-    for part in text.read(frame, dialect):
+    for part in _timed_words(frame, dialect):
         match part:
             case Station():
                 shown = _station(part)
                 shown.pop("station_class", None)
                 groups.enter(shown)
-            case ObservedAt(digits) if moment_of(digits) is not None:
+            case ObservedAt(digits):
                 groups.begin(digits)
             case Step(digits) if groups.all:
                 groups.all[-1]["step_dhm"] = digits
@@ -313,6 +313,19 @@ def _text_fields(frame: Frame, dialect: Dialect) -> Fields:
             case _:
                 continue
     return fields | ({"groups": groups.all} if groups.all else {})
+
+
+def _timed_words(frame: Frame, dialect: Dialect) -> list[text.TextPart]:
+    """The parts of a text whose times are times: what stands behind another must not pass for the last one's."""
+    parts = text.read(frame, dialect)
+    for part in parts:
+        match part:
+            case ObservedAt(digits) if moment_of(digits) is not None:
+                continue
+            case ObservedAt(digits) | text.Word("TT", digits):
+                at = frame.payload.find(f"TT {digits}".encode())
+                raise BodyError("time", "6.6.2.8", part="obs_time", received=digits, offset=at)
+    return parts
 
 
 def _hex(data: bytes) -> str:

@@ -73,7 +73,9 @@ def header(frame: Frame) -> Header | None:
     """
     found = header_of(frame)
     if found is None and frame.payload and not frame.is_follow_up:
-        raise BodyError("header", "6.6.1", size=len(frame.payload), expected=_HEAD)
+        if len(frame.payload) < _HEAD:
+            raise BodyError("header", "6.6.1", size=len(frame.payload), expected=_HEAD)
+        raise BodyError("header_digits", "6.6.1", received=frame.payload[:_HEAD].decode("ascii", "replace"))
     return found
 
 

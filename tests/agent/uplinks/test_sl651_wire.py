@@ -760,6 +760,14 @@ def test_words_are_written_as_the_standard_says():
     assert text.payload_of(read, Encoding.BINARY, 0x32) == read.encode()
 
 
+def test_words_without_a_sound_time_are_refused():
+    for time, said in (("2513020800", "2513020800"), ("25010208", "25010208"), ("M", "M")):
+        for before in ("", "TT 2501020800 Z 1 "):
+            words = f"ST {STATION} I {before}TT {time} Z 2 "
+            offset = 16 + words.index(f"TT {time}")
+            is_wrong(ascii_up("32", words), "time", part="obs_time", received=said, offset=offset, clause="6.6.2.8")
+
+
 def test_samples_of_several_elements_come_time_by_time():
     columns = (
         series(IDENTIFIERS["Q1"], [Decimal("0.1"), None]),
@@ -794,7 +802,7 @@ def test_manual_text_and_several_packets_in_words():
     _, frame = first_frame(ascii_up("36", "", packet="013012"), dialect=Dialect(packet_base=10))
     assert frame.encode(Dialect(packet_base=10)) == ascii_up("36", "", packet="013012")
     is_wrong(ascii_up("32", "", header="00X7"), "header", size=4)
-    is_wrong(ascii_up("32", "", header="00X7250102080005"), "header", size=16)
+    is_wrong(ascii_up("32", "", header="00X7250102080005"), "header_digits", received="00X7250102080005")
     assert not confirms(first_frame(ascii_down("32", "", end=4))[1], first_frame(ascii_up("32", "", header="00X7"))[1])
 
 
