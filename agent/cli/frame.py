@@ -74,7 +74,7 @@ def run(arguments: argparse.Namespace, out: Messages) -> int:
     names = (*_PROTOCOLS, *_PAGES)
     if arguments.protocol not in names:
         print(out.text("cli.frame.no_protocol", value=arguments.protocol, known=", ".join(names)), file=sys.stderr)
-        for near in difflib.get_close_matches(arguments.protocol, names, n=1):
+        for near in difflib.get_close_matches(arguments.protocol.lower(), names, n=1):
             print(out.text("cli.did_you_mean", value=near), file=sys.stderr)
         return 2
     if (name := _not_taken(arguments)) is not None:

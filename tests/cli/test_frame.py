@@ -169,9 +169,10 @@ def test_what_is_no_hex_is_wrong_input(capsys: pytest.CaptureFixture[str], text:
 
 
 def test_an_unknown_protocol_is_corrected(capsys: pytest.CaptureFixture[str]) -> None:
-    status, _, err = shown(capsys, "modbus_rtu", "01")
-    assert status == 2
-    assert "Did you mean modbus-rtu?" in err
+    for typed, meant in (("modbus_rtu", "modbus-rtu"), ("SZY206", "szy206"), ("sl-651", "sl651"), ("DLT645", "dlt645")):
+        status, _, err = shown(capsys, typed, "01")
+        assert status == 2
+        assert f"Did you mean {meant}?" in err
 
 
 READ = "6801000000000068110433333433B316"  # DL/T 645-2007: one meter's forward active total is asked for
