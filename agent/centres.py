@@ -20,7 +20,7 @@ from agent.store.reader import Reader
 from agent.store.store import Store
 from agent.uplinks.dialogue import Dialogue
 from agent.uplinks.registry import CENTRES
-from agent.uplinks.reporting.commands import Commands
+from agent.uplinks.reporting.commands import Commands, Orders
 from agent.uplinks.reporting.composing import Composing
 from agent.uplinks.reporting.worker import ReportWorker
 
@@ -35,14 +35,16 @@ def make_worker(
     store: Store,
     clock: Clock,
     log: Any,
-    set_clock: Callable[[int, str], None],
+    orders: Orders,
 ) -> ReportWorker:
-    """The worker of one centre. `set_clock` takes UTC ms and who says so."""
+    """The worker of one centre."""
     options: CentreOptions = config.uplinks[name]
     wanted = tuple(wanted_of(config, options))
     path = Path(config.store.path)
     meters = _meters(config, options)
-    places = {"store", *(f"meter/{meter}" for meter in (*meters, *(each.meter for each in wanted)))}
+    read = {*meters, *(each.meter for each in wanted)}
+    lines = {config.meters[meter].line for meter in read if meter in config.meters}
+    places = {"store", *(f"meter/{meter}" for meter in read), *(f"line/{line}" for line in lines)}
     composing = Composing(
         name,
         composer=Composer(wanted, sends_derived=options.sends_derived, limits=options.limits, watched=meters),
@@ -53,7 +55,7 @@ def make_worker(
         alarms=lambda: [fault.code for fault in store.faults.open() if fault.place in places],
     )
     commands = _commands(
-        name, config=config, wanted=wanted, store=store, clock=clock, log=log, set_clock=set_clock, composing=composing
+        name, config=config, wanted=wanted, store=store, clock=clock, log=log, orders=orders, composing=composing
     )
     return ReportWorker(
         name,
@@ -80,7 +82,7 @@ def _commands(
     store: Store,
     clock: Clock,
     log: Any,
-    set_clock: Callable[[int, str], None],
+    orders: Orders,
     composing: Composing,
 ) -> Commands:
     options: CentreOptions = config.uplinks[name]
@@ -91,7 +93,7 @@ def _commands(
         wanted=wanted,
         history=BookReader(Path(config.store.path)),
         store=store,
-        set_clock=set_clock,
+        orders=orders,
         log=log,
         faults=store.faults,
         latest=composing.latest,

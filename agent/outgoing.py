@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from agent.supervise import Supervisor
 from agent.uplinks.registry import CENTRES, UPLINKS
 
 if TYPE_CHECKING:  # stations without a centre do without its codec and its memory
+    from agent.uplinks.reporting.commands import Orders
     from agent.uplinks.reporting.worker import ReportWorker
 
 _SLACK_S = 120.0  # a name server cannot be bounded
@@ -34,14 +35,14 @@ class Outgoing:
         supervisor: Supervisor,
         clock: Clock,
         log: Any,
-        set_clock: Callable[[int, str], None],
+        orders: Orders,
     ) -> None:
-        """`set_clock` takes UTC ms and the platform that says so."""
+        """`orders` is what a platform may move of the station."""
         self._store = store
         self._supervisor = supervisor
         self._clock = clock
         self._log = log
-        self._set_clock = set_clock
+        self._orders = orders
         self._workers: dict[str, Forwarder | ReportWorker] = {}
         self._config: Config
 
@@ -68,6 +69,12 @@ class Outgoing:
         changed = [name for name in self._workers if is_other or _sent_by(before, name) != _sent_by(config, name)]
         self._end(changed)
         self.make(config)
+        self.start()
+
+    def restart(self) -> None:
+        """Ends all as `stop` does, and begins anew."""
+        self.stop()
+        self.make(self._config)
         self.start()
 
     def snapshot(self) -> dict[str, dict[str, object]]:
@@ -137,7 +144,7 @@ class Outgoing:
             from agent.centres import make_worker  # noqa: PLC0415 - see above
 
             return make_worker(
-                name, config=config, store=self._store, clock=self._clock, log=self._log, set_clock=self._set_clock
+                name, config=config, store=self._store, clock=self._clock, log=self._log, orders=self._orders
             )
         uplink = UPLINKS[settings.type].make(name, settings=settings, station=config.station, clock=self._clock)
         self._store.begin_cursor(name)

@@ -6,6 +6,7 @@ then the cursors' commit. Each part is a worker of the supervisor.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,7 @@ _WATCH_STOP_S = 1.0
 _STAGGER_MS = 1  # lines that start a slot together would wait for one another
 _MOST_STAGGER_MS = 50
 _QUIET_S = 3.0  # after a start the first readings have the processor for themselves; a head can wait
+_RESTART_S = 600.0  # a platform that asks again and again must not keep the meters from being read
 _RECENT_ROUNDS = 2000  # looked through for the newest round of each meter
 
 
@@ -74,9 +76,9 @@ class RunningStation:
         self._is_listening = False
         self._is_watching = False
         self._pollers: dict[str, Poller] = {}
-        self._outgoing = Outgoing(
-            store=self._store, supervisor=self._supervisor, clock=clock, log=log, set_clock=self._set_clock
-        )
+        self._outgoing = Outgoing(store=self._store, supervisor=self._supervisor, clock=clock, log=log, orders=self)
+        self._restart_asked = threading.Event()
+        self._restarted_s = float("-inf")
 
     # --- start, stop, change
 
@@ -176,6 +178,8 @@ class RunningStation:
 
     def watch(self) -> bool:
         """Once a second: follows the clock, restarts what failed; true while everything beats."""
+        if self._restart_asked.is_set():
+            self._restart()
         if self._clock.refresh():
             if self._clock.synced:
                 self._log.info("clock.stepped", offset_ms=self._clock.offset_ms, source=self._clock.source)
@@ -314,16 +318,35 @@ class RunningStation:
         ms = arguments.get("at_ms")
         if not isinstance(ms, int):
             raise ControlError("BAD_TIME", value=ms)
-        self._set_clock(ms, "manual")
+        self.set_clock(ms, "manual")
         for name in self.config.uplinks:  # a person has decided
             self.faults.cleared(FaultCode.CLOCK_DISPUTED, f"uplink/{name}")
         return {"now": self._clock.now().isoformat(timespec="milliseconds")}
 
-    def _set_clock(self, at_ms: int, source: str) -> None:
-        """Somebody who is trusted said what time it is."""
+    def set_clock(self, at_ms: int, source: str) -> None:
+        """Takes the time (UTC ms) from somebody who is trusted; from any thread."""
         self._clock.set(date_of(at_ms), source)
         self._log.info("clock.stepped", offset_ms=self._clock.offset_ms, source=source)
         self._date(step=True)
+
+    def ask_restart(self) -> bool:
+        """Every line and uplink begins anew within seconds; False within ten minutes of the last time. Any thread.
+
+        Store, accounts and clock go on: nothing that is stored is touched, and the date is not lost.
+        """
+        if self._clock.monotonic() < self._restarted_s + _RESTART_S:
+            return False
+        self._restarted_s = self._clock.monotonic()
+        self._restart_asked.set()
+        return True
+
+    def _restart(self) -> None:
+        self._restart_asked.clear()
+        self._log.info("station.restarted")
+        self._stop_lines(list(self._pollers))
+        self._outgoing.restart()
+        for name in self.config.lines:
+            self._start_line(name)
 
     def _clock_broadcast(self, arguments: dict[str, Any]) -> dict[str, Any]:
         return broadcast(self.config, self._pollers, self._clock, arguments)

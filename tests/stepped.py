@@ -99,10 +99,11 @@ class SteppedStation:
         open_books(self.store, self.config)
         self.supervisor = Supervisor(clock=self.clock, faults=self.store.faults, log=self.log)
         self.outgoing = Outgoing(
-            store=self.store, supervisor=self.supervisor, clock=self.clock, log=self.log, set_clock=self._set_clock
+            store=self.store, supervisor=self.supervisor, clock=self.clock, log=self.log, orders=self
         )
         self.total_m3 = Decimal(1000)
         self.told_clock: list[tuple[int, str]] = []
+        self.restarts = 0
         meter = self.config.meters["main-flow"]
         self.layout = Layout(
             meter="main-flow", profile="tuf2000", version="0", protocol="modbus", address="1",
@@ -115,8 +116,12 @@ class SteppedStation:
         text = STATION.format(path=self.directory / "qushui.db", poll=self.poll) + uplinks
         return load(Path("agent.yaml"), drivers=DRIVERS, uplink_settings=settings_models(), text=text)
 
-    def _set_clock(self, at_ms: int, source: str) -> None:
+    def set_clock(self, at_ms: int, source: str) -> None:
         self.told_clock.append((at_ms, source))
+
+    def ask_restart(self) -> bool:
+        self.restarts += 1
+        return True
 
     def __enter__(self) -> Self:
         self.outgoing.make(self.config)

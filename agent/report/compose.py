@@ -24,8 +24,11 @@ ALARMS = frozenset({"empty_pipe", "no_signal", "meter_fault", "excitation_fault"
                     "battery_low", "power_fault", "mains_lost", "door_open", "level_alarm", "flow_alarm",
                     "pressure_alarm", "volume_alarm"})  # fmt: skip
 """Flags of meters that are reported at once when they come or go: those that platforms have a bit for."""
-FAULTS = frozenset({"METER-NO-REPLY", "STORE-WRITE-FAILED", "STORE-FULL"})
+FAULTS = frozenset({"METER-NO-REPLY", "LINE-DOWN", "LINE-HELD", "STORE-WRITE-FAILED", "STORE-FULL"})
 """The same of the agent's faults."""
+NO_VALUES = frozenset({"METER-NO-REPLY", "METER-BAD-CHECKSUM", "METER-WRONG-ADDRESS", "METER-MALFORMED", "LINE-DOWN",
+                       "LINE-HELD"})  # fmt: skip
+"""Faults with which a meter gives no value (one that refuses an item still gives the others): it has failed."""
 _STALE = 2  # periods after which a value is no longer what is known now
 DOUBTFUL = frozenset({"UNCONFIRMED", "REVISED", "GAP", "ROLLOVER", "METER_SWAP", "PARTIAL_RUN", "APPORTIONED",
                        "ESTIMATED_SPLIT", "DUE_SOON", "PRORATED"})  # fmt: skip

@@ -159,3 +159,23 @@ def test_the_backup_address_takes_over(tmp_path: Path) -> None:
             flows(site, 8)
             settled(site, daemon, backup, "far", 1)
             assert daemon.stop() == 0
+
+
+def test_a_restart_that_a_centre_orders_is_answered_and_loses_nothing(tmp_path: Path) -> None:
+    """SZY206, 90 with 01: lines and uplinks begin anew in the same process; a second one at once is not carried out."""
+    with CentreServer("szy206") as centre, pump_house(tmp_path, far=szy206(centre.port, sets=True)) as site:
+        daemon = site.start_daemon().ready()
+        until(lambda: _flow(site) == 5, 20, "the flow is stored")
+        flows(site, 7)
+        centre.send("90 reset=1")
+        until(lambda: daemon.text().count("station.restarted") == 1, 20, "it begins anew")
+        assert centre.answers()[-1].answers[0]["result"] == "done"
+        until(lambda: daemon.status()["uplinks"]["far"]["state"] == "connected", 20, "it is there again")
+        flows(site, 9)
+        refused = daemon.text().count("command.refused")
+        centre.send("90 reset=1")
+        until(lambda: daemon.text().count("command.refused") > refused, 20, "not again so soon")
+        flows(site, 11)
+        settled(site, daemon, centre, "far", 3)
+        assert daemon.text().count("station.restarted") == 1
+        assert daemon.stop() == 0

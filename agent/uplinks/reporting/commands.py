@@ -63,6 +63,18 @@ class History(Protocol):
         ...
 
 
+class Orders(Protocol):
+    """What of the station itself a centre may move."""
+
+    def set_clock(self, at_ms: int, source: str) -> None:
+        """Takes the time (UTC ms) from `source`, whom the configuration trusts."""
+        ...
+
+    def ask_restart(self) -> bool:
+        """Every line and uplink begins anew, soon; False where that was asked for a short while ago."""
+        ...
+
+
 class Declaring(Protocol):
     """Where settings are kept."""
 
@@ -82,7 +94,7 @@ class Commands:
         wanted: Iterable[Wanted],
         history: History,
         store: Declaring,
-        set_clock: Callable[[int, str], None],
+        orders: Orders,
         log: Any,
         faults: FaultSink,
         latest: Callable[[], Content],
@@ -97,7 +109,7 @@ class Commands:
     ) -> None:
         """`meters` are those of the intakes; `defaults` what holds without a setting, by the protocol's names.
 
-        `latest` gives what is known now; `set_clock` takes UTC ms and who says so; `version` is the agent's.
+        `latest` gives what is known now; `version` is the agent's.
 
         `is_acceptable` judges a setting by name and value, `in_force` says what all of them change; `on_set` is told
         that when they are known, and when one changes.
@@ -107,7 +119,7 @@ class Commands:
         self._wanted = tuple(wanted)
         self._history = history
         self._store = store
-        self._moves_clock = set_clock
+        self._orders = orders
         self._log = log
         self._faults = faults
         self._latest = latest
@@ -134,6 +146,7 @@ class Commands:
             "version": lambda _: {"text": self._version},
             "event_counts": lambda _: {"counts": [min(each, 0xFFFF) for each in self._counts]},
             "status": lambda _: {"alarms": self._latest().alarms},
+            "restart": lambda _: {} if self._orders.ask_restart() else None,
         }
 
     def count(self, event: str) -> None:
@@ -263,7 +276,7 @@ class Commands:
             return None
         self._faults.cleared(FaultCode.CLOCK_DISPUTED, place)
         if not self._clock.synced or apart_ms > _NEAR_MS:
-            self._moves_clock(at_ms, self._name)
+            self._orders.set_clock(at_ms, self._name)
         return {}
 
     def _set_password(self, arguments: Mapping[str, Any]) -> dict[str, Any] | None:

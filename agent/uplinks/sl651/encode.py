@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from decimal import ROUND_DOWN, Context, Decimal
 from types import MappingProxyType
 
+from agent.report.compose import NO_VALUES
 from agent.report.content import STATION, Content, Kind, Sample
 from agent.uplinks.sl651.options import ElementForm, WireOptions
 from agent.uplinks.sl651_wire.codes import Function, StatusBit
@@ -65,7 +66,7 @@ _BITS: Mapping[str, StatusBit] = MappingProxyType(
         "no_signal": StatusBit.FLOW_METER_FAULT,
         "meter_fault": StatusBit.FLOW_METER_FAULT,
         "excitation_fault": StatusBit.FLOW_METER_FAULT,
-        "METER-NO-REPLY": StatusBit.FLOW_METER_FAULT,
+        **dict.fromkeys(NO_VALUES, StatusBit.FLOW_METER_FAULT),
         "level_meter_fault": StatusBit.LEVEL_SENSOR_FAULT,
         "STORE-WRITE-FAILED": StatusBit.STORAGE_FAULT,
         "STORE-FULL": StatusBit.STORAGE_FAULT,

@@ -152,7 +152,7 @@ def _refused(frame: Frame, fields: Mapping[str, Any], options: WireOptions, *, n
 def _tagged_ms(tag: Mapping[str, Any], options: WireOptions, now_ms: int) -> list[int]:
     """The moments that a tag may mean: one without a month that day of this month, of the last and of the next."""
     if "time" in tag:
-        found = _moment_ms(tag["time"], "%Y-%m-%dT%H:%M:%S", options)
+        found = moment_ms(tag["time"], "%Y-%m-%dT%H:%M:%S", options)
         return [] if found is None else [found]
     first = local(now_ms, options).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     last = (first - timedelta(days=1)).replace(day=1)
@@ -165,7 +165,7 @@ def _tagged_ms(tag: Mapping[str, Any], options: WireOptions, now_ms: int) -> lis
     return moments
 
 
-def _moment_ms(text: str, form: str, options: WireOptions) -> int | None:
+def moment_ms(text: str, form: str, options: WireOptions) -> int | None:
     """UTC ms of a time in the station's zone; None for one that no calendar has: frames are not held against one."""
     try:
         moment = datetime.strptime(text, form).replace(tzinfo=timezone(timedelta(minutes=options.offset_min)))
@@ -210,7 +210,7 @@ def _motor(_frame: Frame, _fields: Mapping[str, Any], _options: WireOptions) -> 
 
 
 def _clock(_frame: Frame, fields: Mapping[str, Any], options: WireOptions) -> tuple[str, dict[str, Any]] | None:
-    at_ms = _moment_ms(fields["clock"], "%Y-%m-%dT%H:%M:%S", options)
+    at_ms = moment_ms(fields["clock"], "%Y-%m-%dT%H:%M:%S", options)
     return None if at_ms is None else ("clock_set", {"at_ms": at_ms})
 
 
@@ -225,7 +225,7 @@ def _restart(_frame: Frame, _fields: Mapping[str, Any], _options: WireOptions) -
 def _history(_frame: Frame, fields: Mapping[str, Any], options: WireOptions) -> tuple[str, dict[str, Any]] | None:
     """Values at equal steps from the first hour to the last, at the storage interval (step 0: the executor's)."""
     kind = STORED_KINDS[fields["kind"]] if fields["kind"] < len(STORED_KINDS) else Kind.COMMAND
-    from_ms, to_ms = (_moment_ms(fields[key], "%Y-%m-%dT%H", options) for key in ("start", "end"))
+    from_ms, to_ms = (moment_ms(fields[key], "%Y-%m-%dT%H", options) for key in ("start", "end"))
     if kind not in _STORED or from_ms is None or to_ms is None:
         return None
     quantity, channel = _STORED[kind], max(1, fields["sensor_no"])

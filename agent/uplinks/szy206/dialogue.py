@@ -34,7 +34,7 @@ from agent.uplinks.dialogue import (
     Unanswered,
     Violation,
 )
-from agent.uplinks.szy206.commands import Order, ask_of, replies_of
+from agent.uplinks.szy206.commands import Order, ask_of, moment_ms, replies_of
 from agent.uplinks.szy206.encode import UnfitError, frames_of, local
 from agent.uplinks.szy206.options import WireOptions
 from agent.uplinks.szy206_wire.content import compose, decode
@@ -68,8 +68,9 @@ class _Flight:
 class Szy206Dialogue:
     """See `agent.uplinks.dialogue.Dialogue`."""
 
-    def __init__(self, options: WireOptions, *, allows_sets: bool = False) -> None:
+    def __init__(self, options: WireOptions, *, allows_sets: bool = False, trusts_clock: bool = False) -> None:
         self._options = options
+        self._trusts_clock = trusts_clock
         self._allows_sets = allows_sets
         self._receiver = Receiver(images=False)
         self._flight: _Flight | None = None
@@ -227,6 +228,7 @@ class Szy206Dialogue:
         flight.confirms += 1
         is_delivered = flight.confirms == 1 and len(flight.frames) == 1
         happenings: tuple[Happening, ...] = (Acknowledged(tag=flight.delivery.tag),) if is_delivered else ()
+        happenings += self._timed(frame, flight.frames[0])
         if flight.confirms < flight.sends:
             flight.until_s = now.s + self._options.timeout_s
             return Step(happenings=happenings)
@@ -239,6 +241,17 @@ class Szy206Dialogue:
             self._flight = None
             return Step(happenings=(Unanswered(tag=flight.delivery.tag),))
         return Step((self._sent(flight, now),), happenings)
+
+    def _timed(self, confirm: Frame, report: Frame) -> tuple[Happening, ...]:
+        """The time of the centre, which its confirms carry in the 2021 edition; one that repeats ours tells none."""
+        said, told = (decode(each, self._options.dialect).get("tp") for each in (confirm, report))
+        if not self._trusts_clock or said is None or "time" not in said or said == told:
+            return ()
+        at_ms = moment_ms(said["time"], "%Y-%m-%dT%H:%M:%S", self._options)
+        if at_ms is None:
+            return ()
+        self._token += 1  # nobody waits for an answer
+        return (Asked(token=self._token, name="clock_set", arguments={"at_ms": at_ms}),)
 
     def _link(self, word: str, now: Moment) -> bytes:
         self._quiet_s = now.s
@@ -259,4 +272,4 @@ def szy206_dialogue(
     wire: WireOptions = options.wire
     if wire.password is not None:
         wire = replace(wire, password=changed.get("password", wire.password))
-    return Szy206Dialogue(wire, allows_sets=options.allows_sets)
+    return Szy206Dialogue(wire, allows_sets=options.allows_sets, trusts_clock=options.trusts_clock)

@@ -15,6 +15,7 @@ from decimal import ROUND_DOWN, Context, Decimal
 from types import MappingProxyType
 from typing import Any, Final
 
+from agent.report.compose import NO_VALUES
 from agent.report.content import STATION, Content, Sample
 from agent.report.content import Kind as ReportKind
 from agent.uplinks.szy206.options import WireOptions
@@ -53,7 +54,7 @@ _ALARMS: Mapping[str, Alarm] = MappingProxyType(
         "no_signal": Alarm.FLOW_INSTRUMENT,
         "meter_fault": Alarm.FLOW_INSTRUMENT,
         "excitation_fault": Alarm.FLOW_INSTRUMENT,
-        "METER-NO-REPLY": Alarm.FLOW_INSTRUMENT,
+        **dict.fromkeys(NO_VALUES, Alarm.FLOW_INSTRUMENT),
         "level_meter_fault": Alarm.LEVEL_INSTRUMENT,
         "pressure_alarm": Alarm.PRESSURE_LIMIT,
         "volume_alarm": Alarm.REMAINING_LOW,

@@ -262,3 +262,50 @@ def _give_up(station: SteppedStation, centre: CentreServer, clock: SteppedClock)
     station.outgoing.make(station.config)
     station.outgoing.start()
     station.until(lambda: centre.stations()[0]["connections"] > connections, "it is there again")
+
+
+def test_a_restart_is_carried_out_where_settings_are_allowed_and_answered_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SZY206, 90 with 01: answered 5AH, done."""
+    for allowed in (False, True):
+        clock, directory = SteppedClock(START), tmp_path / str(allowed)
+        directory.mkdir()
+        with (
+            CentreServer("szy206", now=clock.local) as centre,
+            station_at(centre, clock, directory, monkeypatch, ", sets: true" if allowed else "") as station,
+        ):
+            lived(station, clock, hours=1)
+            if allowed:
+                assert asked(station, centre, "90 reset=1")[0]["result"] == "done"
+            else:
+                centre.send("90 reset=1")
+                station.until(lambda: bool(said(station, "command.forbidden")), "it is refused")
+            assert station.restarts == allowed
+
+
+def test_a_stored_series_has_the_interval_that_the_centre_has_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sheet, section 9.2: the spacing is that of AFN 20H; another one would date the values wrongly."""
+    clock = SteppedClock(START)
+    with CentreServer("szy206", now=clock.local) as centre:
+        more = ", sets: true, storage_interval: 20m"
+        with station_at(centre, clock, tmp_path, monkeypatch, more) as station:
+            lived(station, clock)
+            order = "B1 kind=2 sensor_no=1 start=2026-11-20T08 end=2026-11-20T10"
+            (before,) = asked(station, centre, order)
+            assert len(before["records"]) == 7
+            asked(station, centre, "20 kind=2 sensor_no=1 storage_interval_min=10 threshold=100")
+            (after,) = asked(station, centre, order)
+            assert after["records"][::2] == before["records"]
+            assert len(after["records"]) == 13
+
+
+def test_the_last_manual_entry_is_told_with_its_local_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = SteppedClock(START)
+    with CentreServer("sl651", now=clock.local) as centre, station_at(centre, clock, tmp_path, monkeypatch) as station:
+        lived(station, clock, hours=1)
+        station.store.declare("reading", "main-flow", station.now_ms, {"value": "1234.5"}, "someone")
+        assert station.store.flush()
+        assert asked(station, centre, "39")[0]["manual_text"] == f"{clock.local():%y%m%d%H%M} main-flow 1234.5"

@@ -53,8 +53,9 @@ def test_a_clock_that_is_set_back_costs_no_report_of_the_time_behind_it(
             assert observed(centre)[before:] == [f"2026-11-20T{hour:02}:00" for hour in (8, 9, 10)]
 
 
+@pytest.mark.parametrize("code", [FaultCode.METER_NO_REPLY, FaultCode.LINE_DOWN])
 def test_a_fault_and_a_flag_are_reported_when_they_begin_and_when_they_end(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: FaultCode
 ) -> None:
     clock = SteppedClock(START)
     with CentreServer("sl651", now=clock.local) as centre:
@@ -62,14 +63,15 @@ def test_a_fault_and_a_flag_are_reported_when_they_begin_and_when_they_end(
         with SteppedStation(tmp_path, uplinks, clock=clock, poll="10m", patch=monkeypatch) as station:
             station.until(lambda: bool(centre.online()), "it is there")
             hours(station, 1)
+            place = "line/lan" if code is FaultCode.LINE_DOWN else "meter/main-flow"
             for count, flags in enumerate((frozenset({"empty_pipe"}), frozenset[str]()), 1):
                 clock.advance(60)
                 station.read(flags=flags)
                 station.until(lambda: len(observed(centre, "33")) == count, "the flag is told")  # noqa: B023
-            station.store.faults.raised(FaultCode.METER_NO_REPLY, "meter/main-flow")
+            station.store.faults.raised(code, place)
             station.until(lambda: len(observed(centre, "33")) == 3, "the fault is told")
             clock.advance(60)
-            station.store.faults.cleared(FaultCode.METER_NO_REPLY, "meter/main-flow")
+            station.store.faults.cleared(code, place)
             station.until(lambda: len(observed(centre, "33")) == 4, "its end is told")
             station.store.faults.raised(FaultCode.METER_NO_REPLY, "meter/of-another-intake")
             hours(station, 1)

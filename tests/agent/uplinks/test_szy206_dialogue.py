@@ -472,3 +472,19 @@ def test_questions_that_come_in_one_piece_are_all_answered():
         station.answer(each.token, {"content": BOTH}, moment(2)).data for each in asked if isinstance(each, Asked)
     ]
     assert [parse(data).func for (data,) in answers] == [3, 2]
+
+
+def test_the_time_of_a_confirm_of_2021_is_the_centres_unless_it_repeats_ours():
+    """Sheet, section 3: the station sets its clock from the time tag of a confirm; which some may only echo."""
+    own, ours = {"time": "2026-11-09T08:46:07", "delay_min": 0}, {"time": "2026-11-09T08:45:00", "delay_min": 0}
+    for trusts, tag, sets in ((True, own, 1), (True, ours, 0), (False, own, 0)):
+        options = replace(OPTIONS, edition=Edition.SLT427)
+        station = Szy206Dialogue(options, trusts_clock=trusts)
+        (sent,) = station.send(delivery(), moment(0)).data
+        answer = confirm_of(parse(sent), 1, tag=tag, dialect=options.dialect).to_bytes()
+        found = station.receive(answer, moment(1)).happenings
+        assert found[0] == Acknowledged(tag=1)
+        assert [each.arguments["at_ms"] for each in found[1:] if isinstance(each, Asked)] == [
+            at("2026-11-09T08:46:07")
+        ] * sets
+        assert all(not station.answer(each.token, {}, moment(2)).data for each in found if isinstance(each, Asked))
