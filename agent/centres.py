@@ -57,6 +57,7 @@ def make_worker(
     commands = _commands(
         name, config=config, wanted=wanted, store=store, clock=clock, log=log, orders=orders, composing=composing
     )
+    composing.tell(commands.happened)
     return ReportWorker(
         name,
         options=options,

@@ -13,12 +13,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import tzinfo
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from agent.clock import Clock, date_of
 from agent.faults import FaultCode, FaultSink
 from agent.model import StoredRound
-from agent.report.compose import DOUBTFUL, Wanted, origin_of
+from agent.report.compose import DOUBTFUL, NO_VALUES, Wanted, origin_of
 from agent.report.content import Content
 from agent.report.in_force import InForce
 from agent.report.options import CentreOptions
@@ -35,6 +36,20 @@ _DOUBTED_MS = 300_000  # guideline for withdrawal metering, clock: beyond it a p
 _NEAR_MS = 2000  # the same: within it nothing is done
 _SENT, _RECEIVED, _ERRORS = 16, 17, 18  # event counters that both protocols number alike
 _PARAMETERS_CHANGED, _PASSWORD_CHANGED = 2, 5
+_OF_EVENTS: Mapping[str, int] = MappingProxyType(  # those that both protocols number alike
+    {
+        **dict.fromkeys(("+empty_pipe", "+no_signal", "+meter_fault", "+excitation_fault", "+level_meter_fault"), 4),
+        **dict.fromkeys((f"+{code}" for code in NO_VALUES), 4),
+        **dict.fromkeys(("+memory_fault", "+STORE-WRITE-FAILED", "+STORE-FULL"), 6),
+        **dict.fromkeys(("+mains_lost", "+power_fault"), 7),
+        "+battery_low": 8,
+        "+door_open": 9,
+        "+volume_alarm": 11,
+        "+level_alarm": 12,
+        "+pressure_alarm": 13,
+    }
+)
+_BEYOND = re.compile(r"(level|pressure)[<>]")
 _PASSWORD = re.compile(r"[0-9A-Fa-f]{4}")
 
 
@@ -152,6 +167,13 @@ class Commands:
     def count(self, event: str) -> None:
         """A message was `sent` or `received`, or a `send_error` happened."""
         self._counts[{"sent": _SENT, "received": _RECEIVED, "send_error": _ERRORS}[event] - 1] += 1
+
+    def happened(self, reason: str) -> None:
+        """A flag, limit or fault came or went, as composing names it; the event counters count those that came."""
+        beyond = _BEYOND.match(reason)
+        number = _OF_EVENTS.get(f"+{beyond[1]}_alarm" if beyond else reason)
+        if number is not None:
+            self._counts[number - 1] += 1
 
     def carry_out(self, asked: Asked) -> dict[str, Any] | None:
         """The result, None where it is not carried out."""

@@ -62,6 +62,7 @@ class Composing:
         self._outbox = outbox
         self._clock = clock
         self._alarms = alarms
+        self._on_event: Callable[[str], None] = lambda _: None
         self._every_ms = options.every_ms
         periods = [each.period_ms for each in composer.expected() if not each.is_exact]
         self._wait_ms = min(max([_LEAST_WAIT_MS, *(2 * each for each in periods)]), self._every_ms)
@@ -76,6 +77,10 @@ class Composing:
     def every_ms(self) -> int:
         """How often a report goes."""
         return self._every_ms
+
+    def tell(self, on_event: Callable[[str], None]) -> None:
+        """From now on `on_event` hears of each flag, limit and fault that comes or goes: `+empty_pipe`, `level>5`."""
+        self._on_event = on_event
 
     def obey(self, in_force: InForce) -> None:
         """From the next slot on what a centre has set holds."""
@@ -142,7 +147,10 @@ class Composing:
     def _heard_one(self, found: StoredRound) -> list[NewReport]:
         """A round's alarms, and the slots that it is beyond."""
         self._heard = found.number
-        reports = [self._additional(trigger) for trigger in self._composer.hear(found)] if self._options.kinds else []
+        triggers = self._composer.hear(found)
+        for trigger in triggers:
+            self._on_event(trigger.reason)
+        reports = [self._additional(trigger) for trigger in triggers] if self._options.kinds else []
         if found.at_ms is None:
             return reports
         if Kind.MANUAL in self._options.kinds:
@@ -161,11 +169,11 @@ class Composing:
     def _faults(self) -> list[NewReport]:
         """A fault that began or ended is reported at once; those from before the start are known."""
         before, self._open = self._open, FAULTS.intersection(self._alarms())
-        if before is None or not self._options.kinds:
-            return []
-        now_ms = self._now_ms()
-        changed = sorted(before ^ self._open)
-        return [self._additional(Trigger(now_ms, f"{'+' if code in self._open else '-'}{code}")) for code in changed]
+        changed = [] if before is None else sorted(before ^ self._open)
+        triggers = [Trigger(self._now_ms(), f"{'+' if code in self._open else '-'}{code}") for code in changed]
+        for trigger in triggers:
+            self._on_event(trigger.reason)
+        return [self._additional(trigger) for trigger in triggers] if self._options.kinds else []
 
     def _following(self) -> int:
         return next_slot(self._slot_ms, self._every_ms, self._zone)

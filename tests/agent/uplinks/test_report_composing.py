@@ -139,6 +139,11 @@ def test_a_centre_that_only_asks_gets_nothing_unasked(tmp_path: Path, monkeypatc
             station.read(flags=frozenset({"empty_pipe"}))
             centre.send("37")
             station.until(lambda: centre.answers()[-1].state == "answered", "it answers")
+            told = [each for group in centre.answers()[-1].answers[0]["groups"] for each in group["elements"]]
+            assert "0.001388" in {each.get("value") for each in told}, "5 m3/h, cut"
+            centre.send("50")
+            station.until(lambda: centre.answers()[-1].state == "answered", "it answers that too")
+            assert centre.answers()[-1].answers[0]["event_counts"][3] == 1, "instrument fault"
             assert not centre.received()
 
 
