@@ -135,11 +135,16 @@ class Session:
             return None
 
     def _take(self, step: Step) -> None:
+        """What the centre has confirmed counts, also where the connection turns out to be over. Raises LinkError."""
+        confirmed = [each for each in step.happenings if isinstance(each, Acknowledged) and each.confirmed]
+        for each in confirmed:
+            self._settle(each)
         for data in step.data:
             self._connection.send(data)
         for happening in step.happenings:
             self._look_s = 0.0
-            self._settle(happening)
+            if happening not in confirmed:
+                self._settle(happening)
 
     def _settle(self, happening: Happening) -> None:
         centre = self._centre

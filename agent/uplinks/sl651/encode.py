@@ -105,9 +105,11 @@ def values_of(content: Content, options: WireOptions) -> tuple[Part, ...]:
     """Times and elements of a report: the trigger's first, then the intakes', the status word, the station's own."""
     ordered = sorted(content.samples, key=lambda each: _rank(each, content.trigger))
     here = [each for each in ordered if not _is_apart(each, content.slot_ms)]
-    parts: list[Part] = [observed_at(content.slot_ms, options)]
+    word = status({int(bit) for bit in status_bits(content.alarms)})
+    is_alarm = content.trigger.startswith(("+", "-"))
+    parts: list[Part] = [observed_at(content.slot_ms, options), *([word] if is_alarm else ())]
     parts += _elements((each for each in here if each.channel != STATION), options)
-    parts.append(status({int(bit) for bit in status_bits(content.alarms)}))
+    parts += () if is_alarm else (word,)
     parts += _elements((each for each in here if each.channel == STATION), options)
     apart: dict[ObservedAt, list[Sample]] = {}
     for each in ordered:
@@ -201,7 +203,7 @@ def _is_apart(sample: Sample, slot_ms: int) -> bool:
 
 def _rank(sample: Sample, trigger: str) -> tuple[bool, bool, int, int]:
     place = _ORDER.index(sample.quantity) if sample.quantity in _ORDER else len(_ORDER)
-    is_trigger = trigger.partition(">")[0].partition("<")[0] == sample.quantity
+    is_trigger = trigger.rstrip("<>~=.-0123456789") == sample.quantity
     return not is_trigger, sample.channel == STATION, sample.channel, place
 
 

@@ -25,6 +25,9 @@ from agent.uplinks.szy206_wire.names import THRESHOLD_KINDS, Afn, Kind
 _MINUTE_MS = 60_000
 _FLOW_BIT = "2"
 _SECONDS = 3600
+_ASKED_BITS: Mapping[str, int] = MappingProxyType(  # of the kinds delivered on a real-time query (A0H)
+    {"flow_rate": 2, "volume_withdrawn": 2, "level": 1, "velocity": 3, "power": 5, "temperature": 8, "pressure": 14}
+)
 _QUANTITIES: Mapping[Kind, tuple[str, ...]] = MappingProxyType(
     {
         Kind.FLOW: ("flow_rate", "volume_withdrawn"),  # of the first the change is, of the second the stored series
@@ -57,11 +60,14 @@ def in_force(values: Mapping[str, str]) -> InForce:
 
 
 def defaults(options: CentreOptions) -> dict[str, str]:
-    """What is read of parameters that the centre has not set: the interval of flow reports."""
+    """What is read of parameters that the centre has not set: the interval of flow reports, what is asked for."""
     minutes = options.every_ms // _MINUTE_MS
-    return {
-        f"{Afn.SET_INTERVALS:02X}": json.dumps({"kinds_bits": [int(_FLOW_BIT)], "intervals_min": {_FLOW_BIT: minutes}})
+    bits = sorted({bit for quantity, bit in _ASKED_BITS.items() if quantity in options.quantities})
+    found = {
+        Afn.SET_INTERVALS: {"kinds_bits": [int(_FLOW_BIT)], "intervals_min": {_FLOW_BIT: minutes}},
+        Afn.SET_KINDS: {"kinds_bits": bits},
     }
+    return {f"{afn:02X}": json.dumps(fields) for afn, fields in found.items()}
 
 
 def is_acceptable(name: str, value: str) -> bool:

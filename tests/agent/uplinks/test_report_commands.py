@@ -91,6 +91,7 @@ def test_an_szy206_centre_gets_the_same(tmp_path: Path, monkeypatch: pytest.Monk
         assert asked(station, centre, "51")[0]["clock"] == f"{clock.local():%Y-%m-%dT%H:%M:%S}"
         assert asked(station, centre, "5D")[0]["event_counts"][16] > 0
         assert "intervals_min" in asked(station, centre, "53")[0]
+        assert asked(station, centre, "54")[0]["kinds_bits"] == [1, 2, 14]
 
 
 def test_a_long_history_goes_in_packets_or_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

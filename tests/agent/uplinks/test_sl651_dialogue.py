@@ -458,3 +458,20 @@ def test_words_that_are_no_parameters_are_refused(word: str):
     assert isinstance(asked, Asked | Violation)
     if isinstance(asked, Asked):
         assert not all(is_acceptable(name, value) for name, value in asked.arguments["values"].items())
+
+
+@pytest.mark.parametrize(
+    ("trigger", "first"),
+    [
+        ("flow_rate>80.5", "282B"),
+        ("level<-1", "3C2B"),
+        ("level~", "3C2B"),
+        ("pressure=", "581A"),
+        ("+empty_pipe", "4520"),
+    ],
+)
+def test_what_an_additional_report_is_sent_for_comes_first(trigger: str, first: str):
+    """Sheet, section 10, 33: the triggering element comes first."""
+    content = replace(CONTENT, kind=Kind.ADDITIONAL, trigger=trigger)
+    (sent,) = hexes(dialogue().send(delivery(content=content), moment(0)))
+    assert f"F0F02501020800{first}" in sent
