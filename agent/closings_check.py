@@ -3,6 +3,8 @@
 Strategy: closings themselves are not sealed, but each was told as a reading of its intake, which is a round and sealed.
 A report is made from the newest closing of an hour, so that one must be what the newest such round says. Rounds are
 walked once, by number; only hours that were settled anew are remembered until their newest round comes by.
+In a gap too long for a boundary the reading tells the hourly view, which is pro rata, and the report uses what one end
+of the gap says: then the view must be the reading's, and of one register the settled volume that of an end.
 """
 
 from __future__ import annotations
@@ -72,10 +74,17 @@ def _told(
 
 
 def _volume_of(body: str) -> str:
+    """The volume of a closing as its reading should tell it; "" where there is none."""
     try:
-        return str(json.loads(body)["settled"]["volume"])
-    except (ValueError, LookupError, TypeError):
+        closing = json.loads(body)
+        settled = str(closing["settled"]["volume"])
+        view = str(closing.get("view", settled))
+        ends = [str(closing[end]["volume"]) for end in ("before", "after") if end in closing]
+        is_alone = len(closing["registers"]) == 1
+    except (ValueError, LookupError, TypeError, AttributeError):
         return ""
+    is_an_end = any(_same(settled, end) for end in ends)
+    return view if not is_alone or is_an_end or _same(view, settled) else settled
 
 
 def _same(found: str, told: str) -> bool:
