@@ -1,4 +1,8 @@
-"""Rules over time, each value judged once: long zero (R2), spike (R6), rate of change (R7), frozen (R8), stuck (R9)."""
+"""Rules over time, each value judged once: long zero (R2), spike (R6), rate of change (R7), frozen (R8), stuck (R9).
+
+R8 and R9 count values and intervals as the sheet's log record has them, every five minutes: a meter that is polled each
+second shows an even flow many times over before anything is frozen.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +22,7 @@ from agent.rules.series import level
 from agent.rules.site import RuleSite, told
 
 EPS_M3H = Decimal("0.001")  # M7, R8
+RECORD_MS = 300_000  # metering guideline §5, log record
 _MS_PER_MIN = 60_000
 _WELL_DAYS = Decimal(15)  # M7, R2: wells in the irrigation season
 _LEAST_STEPS = 2  # ours, R9: a coarse register that stands still for two polls of a small flow proves nothing
@@ -25,15 +30,19 @@ _MOST_REPEATS = 64  # values within 2·eps of one another; only noise finer than
 
 
 class Repeat(NamedTuple):
-    """A value that all later ones lie within eps of, and how many they are with it (up to the fail count)."""
+    """A value that all later ones lie within eps of, how many records they fill with it (up to the fail count).
+
+    `counted_ms` is when the last of these records began, UTC.
+    """
 
     first: Decimal
     length: int
+    counted_ms: int = 0
 
 
 @dataclass(slots=True)
 class Stuck:
-    """A register that shows the same `value`: for how many intervals with flow, and how many steps were missed."""
+    """A register that shows the same `value`: for how many records with flow, and how many steps were missed."""
 
     value: Decimal
     at_ms: int
@@ -127,7 +136,7 @@ class Temporal:
         return Verdict("R7", subject, "flow_rate", now.at_ms, Qartod.SUSPECT, holds=True, evidence=evidence)
 
     def _frozen(self, meter: str, now: Sample) -> Verdict:
-        """R8: how many values up to this one lie within eps of the first of them; not while the pumps rest."""
+        """R8: how many records up to this value lie within eps of the first of them; not while the pumps rest."""
         limits, subject = self._site.limits["R8"], f"meter/{meter}"
         assert limits.suspect is not None
         assert limits.fail is not None
@@ -135,7 +144,9 @@ class Temporal:
             self._memory.repeats.pop(meter, None)
             return passed("R8", subject, "flow_rate", now.at_ms)
         suspect, fail = int(limits.suspect), int(limits.fail)
-        repeats = repeated(self._memory.repeats.get(meter, ()), now.value, most=max(suspect, fail))
+        apart_ms = RECORD_MS - self._site.period_ms(meter) // 2  # the poll next to five minutes is a new record
+        known = self._memory.repeats.get(meter, ())
+        repeats = repeated(known, now.value, at_ms=now.at_ms, apart_ms=apart_ms, most=max(suspect, fail))
         self._memory.repeats[meter] = repeats
         found = frozen(repeats, now.value, suspect=suspect, fail=fail)
         if found == Qartod.PASS:
@@ -144,7 +155,7 @@ class Temporal:
         return Verdict("R8", subject, "flow_rate", now.at_ms, found, holds=True, evidence=evidence)
 
     def _stuck(self, heard: Heard, register: Register) -> Verdict:
-        """R9: flow (or power), and a register that does not move: for two intervals, or five of its steps."""
+        """R9: flow (or power), and a register that does not move: for two records, or one and five of its steps."""
         key, subject = f"{register.meter}|{register.quantity}", f"meter/{register.meter}"
         value, rate = heard.values.get(register.quantity), heard.values.get(register.rate)
         if not isinstance(value, Decimal) or not isinstance(rate, Decimal):
@@ -159,10 +170,12 @@ class Temporal:
             self._memory.stuck[key] = Stuck(value, heard.at_ms, rate, heard.at_ms)
             return passed("R9", subject, register.quantity, heard.at_ms)
         memory.steps += slowest * (heard.at_ms - memory.at_ms) / MS_PER_HOUR / register.step
-        memory.intervals, memory.at_ms, memory.rate = memory.intervals + 1, heard.at_ms, rate
+        memory.at_ms, memory.rate = heard.at_ms, rate
+        memory.intervals = (heard.at_ms - memory.since_ms + period_ms // 2) // max(RECORD_MS, period_ms)
         limits = self._site.limits["R9"]
         is_long = memory.intervals >= limits.min_samples and memory.steps > _LEAST_STEPS
-        if not is_long and (limits.fail is None or memory.steps <= limits.fail):
+        is_far = memory.intervals > 0 and limits.fail is not None and memory.steps > limits.fail
+        if not is_long and not is_far:
             return passed("R9", subject, register.quantity, heard.at_ms)
         evidence = {"value": told(value), "rate": told(rate), "missed_steps": told(memory.steps.to_integral_value())}
         return Verdict(
@@ -193,12 +206,20 @@ class Temporal:
         return Verdict("R2", site.place, "volume_day", begin_ms, Qartod.SUSPECT, holds=True, evidence=evidence)
 
 
-def repeated(repeats: tuple[Repeat, ...], value: Decimal, *, most: int) -> tuple[Repeat, ...]:
-    """The repeats that go on with `value`, or begin with it."""
-    kept = [Repeat(each.first, min(each.length + 1, most)) for each in repeats if abs(value - each.first) <= EPS_M3H]
+def repeated(
+    repeats: tuple[Repeat, ...], value: Decimal, *, at_ms: int, apart_ms: int, most: int
+) -> tuple[Repeat, ...]:
+    """The repeats that go on with `value`, or begin with it; records begin at least `apart_ms` apart."""
+    kept = [_gone_on(each, at_ms, apart_ms, most) for each in repeats if abs(value - each.first) <= EPS_M3H]
     if all(each.first != value for each in kept) and len(kept) < _MOST_REPEATS:
-        kept.append(Repeat(value, 1))
+        kept.append(Repeat(value, 1, at_ms))
     return tuple(kept)
+
+
+def _gone_on(repeat: Repeat, at_ms: int, apart_ms: int, most: int) -> Repeat:
+    if abs(at_ms - repeat.counted_ms) < apart_ms:  # either way: a clock that was set back begins a record, too
+        return repeat
+    return Repeat(repeat.first, min(repeat.length + 1, most), at_ms)
 
 
 def frozen(repeats: tuple[Repeat, ...], value: Decimal, *, suspect: int, fail: int) -> Qartod:

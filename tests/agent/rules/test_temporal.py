@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
@@ -10,11 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agent.derive.exact import OutOfDomain
 from agent.derive.flags import Qartod
 from agent.intakes.settings import IntakeSettings, Obligation, StatusChange, Use
 from agent.rules.contract import Standing
+from agent.rules.engine import RuleEngine
 from agent.rules.series import frozen_flow, long_zero
-from agent.rules.temporal import EPS_M3H, frozen, repeated
+from agent.rules.temporal import EPS_M3H, RECORD_MS, frozen, repeated
 from tests.agent.rules.plain import BEGIN, DAY, HOUR, METERED, MIN, D, Shown, both_ways, energy, water, with_rule
 
 ALONE = replace(METERED, energy=None)
@@ -98,19 +101,48 @@ def test_a_start_and_a_stop_are_not_too_fast_and_a_slow_change_is_none():
 def test_frozen_values_are_judged_as_the_series_judges_them(values, suspect, fail):
     repeats = ()
     levels = []
-    for value in values:
-        repeats = repeated(repeats, value, most=max(suspect, fail))
+    for at, value in enumerate(values):
+        repeats = repeated(repeats, value, at_ms=at * RECORD_MS, apart_ms=RECORD_MS, most=max(suspect, fail))
         levels.append(frozen(repeats, value, suspect=suspect, fail=fail))
     assert levels == frozen_flow(values, eps_m3h=EPS_M3H, suspect_count=suspect, fail_count=fail)
 
 
-def test_a_flow_that_stands_still_is_suspect_from_the_fourth_value_and_fails_from_the_eighth():
-    def play(shown: Shown) -> None:
-        flows(shown, ["30", *["29.5"] * 9, "29.6", "29.4"])
+@pytest.mark.parametrize("period", [1000, 10_000, MIN, 5 * MIN])
+def test_a_flow_that_stands_still_is_suspect_in_the_fourth_record_and_fails_in_the_eighth(period: int):
+    site = replace(ALONE, periods_ms={"flow": period})
 
-    shown = both_ways(play, ALONE)
+    def play(shown: Shown) -> None:
+        flows(shown, ["30", *["29.5"] * (36 * MIN // period + 1), "29.6", "29.4"], period=period)
+
+    shown = both_ways(play, site) if period >= MIN else Shown(site)
+    if period < MIN:
+        play(shown)
     assert shown.told("R8") == [(3, False), (4, False), (4, True)]
     assert shown.of("R8")[0].evidence["values"] == "4"
+    told_after = [(each.number - 2) * period for each in shown.of("R8")[:2]]  # the second value is the first of them
+    assert told_after == [15 * MIN, 35 * MIN]
+
+
+def test_a_steady_flow_polled_each_second_is_not_frozen_within_minutes():
+    site = replace(ALONE, periods_ms={"flow": 1000})
+    assert flows(Shown(site), ["29.5"] * 890, period=1000).of("R8") == []
+
+
+def test_what_an_earlier_version_remembered_of_a_repeat_is_still_read():
+    shown = flows(Shown(ALONE), ["29.5"])
+    told = json.loads(shown.engine.to_text())
+    ((meter, repeats),) = told["temporal"]["repeats"].items()
+    told["temporal"]["repeats"][meter] = [repeat[:2] for repeat in repeats]
+    RuleEngine(ALONE, json.dumps(told))
+    told["temporal"]["repeats"][meter] = [[*repeats[0], 1]]
+    with pytest.raises(OutOfDomain):
+        RuleEngine(ALONE, json.dumps(told))
+
+
+def test_one_other_value_between_two_records_ends_the_repeat():
+    site = replace(ALONE, periods_ms={"flow": 10_000})
+    values = ["29.5" if at % 90 else "29.6" for at in range(360)]  # another one every quarter of an hour
+    assert flows(Shown(site), values, period=10_000).of("R8") == []
 
 
 def test_zero_flow_and_a_resting_pump_are_not_frozen():
@@ -126,16 +158,24 @@ def test_zero_flow_and_a_resting_pump_are_not_frozen():
 # --- R9
 
 
-def test_a_register_that_stands_still_for_two_intervals_of_flow_is_stuck():
-    def play(shown: Shown) -> None:
-        for at in range(3):
-            shown.hear(BEGIN + at * MIN, flow_rate=f"30.{at}", volume_forward="100.5")
-        shown.hear(BEGIN + 3 * MIN, flow_rate=30, volume_forward="101")
+@pytest.mark.parametrize("period", [1000, MIN, 5 * MIN])
+@pytest.mark.parametrize(("step", "after"), [("0.1", 5 * MIN), ("1", 10 * MIN)])
+def test_a_register_that_stands_still_for_two_records_of_flow_or_one_of_many_steps_is_stuck(period, step, after):
+    """29 m³/h for 5 min are 2.4 m³: 24 steps of 0.1 m³, and more than two of 1 m³."""
 
-    coarse = replace(ALONE, water=(replace(ALONE.water[0], step_m3=D("0.1")),))
-    shown = both_ways(play, coarse)
+    def play(shown: Shown) -> None:
+        for at in range(12 * MIN // period + 1):
+            shown.hear(BEGIN + at * period, flow_rate=f"29.{at % 7}", volume_forward="100.5")
+        shown.hear(BEGIN + 15 * MIN, flow_rate=30, volume_forward="101")
+
+    coarse = replace(ALONE, water=(replace(ALONE.water[0], step_m3=D(step)),), periods_ms={"flow": period})
+    shown = both_ways(play, coarse) if period >= MIN else Shown(coarse)
+    if period < MIN:
+        play(shown)
     assert shown.told("R9") == [(4, False), (4, True)]
-    assert (shown.of("R9")[0].began_ms, shown.of("R9")[1].ended_ms) == (BEGIN, BEGIN + 3 * MIN)
+    begun, ended = shown.of("R9")
+    assert (begun.began_ms, ended.ended_ms) == (BEGIN, BEGIN + 15 * MIN)
+    assert after - period < (begun.number - 1) * period <= after + period
 
 
 def test_a_coarse_register_and_a_small_flow_stand_still_rightly():
@@ -155,7 +195,7 @@ def test_a_register_without_flow_stands_still_rightly():
 
 def test_an_energy_register_that_stands_still_while_the_pump_runs_is_stuck():
     shown = Shown(METERED)
-    for at in range(4):
+    for at in range(11):
         shown.hear(BEGIN + at * MIN, "kwh", power=15, energy_import=500)
     assert [(each.subject, each.level) for each in shown.of("R9")] == [("meter/kwh", 4)]
 
