@@ -207,7 +207,7 @@ def test_the_edition_of_an_electricity_meter_goes_by_either_name(
 def test_a_frame_speaks_the_language_of_its_reader(capsys: pytest.CaptureFixture[str]) -> None:
     """Parts of a frame and its direction by their titles, not by the keys that machines get."""
     assert main(["frame", "sl651", "7E7E3301060001011234328008020007250102080005035CBA", "--lang", "zh"]) == 1
-    assert "下行帧的结束符应为" in "".join(capsys.readouterr().out.split())
+    assert "此方向（下行）的结束符应为" in "".join(capsys.readouterr().out.split())
 
 
 def test_every_mistake_has_a_sentence_in_both_languages() -> None:
