@@ -162,14 +162,13 @@ def _is_sound(data: bytes) -> bool:
 
 
 def _check(data: bytes, size: int) -> None:
-    """Raises FrameError with what an ordinary frame of `size` bytes lacks."""
+    """Raises FrameError with what a frame of `size` bytes lacks, or an image frame where it can only be one."""
     length = data[1]
     least = least_user_data(data[HEAD]) if len(data) > HEAD else _LEAST
-    if length < least:
-        image = image_size(data)
-        if image is None:
-            raise FrameError("short", length=length, least=least)
-        size = image
+    image = image_size(data) if length < least or len(data) > size else None
+    if length < least and image is None:
+        raise FrameError("short", length=length, least=least)
+    size = image or size
     if len(data) < size:
         raise FrameError("cut", size=len(data), expected=size)
     if len(data) > size:

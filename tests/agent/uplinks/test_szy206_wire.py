@@ -95,6 +95,9 @@ LOGIN = "680868B0030013130402F04A16"
         (LOGIN[:-2] + "17", "end", {"received": "17"}),
         (LOGIN[:-4] + "4B16", "checksum", {"expected": "4A", "received": "4B"}),
         (image(100)[:-1].hex() + "17", "end", {"received": "17"}),
+        (image(9000)[:-1].hex() + "17", "end", {"received": "17"}),
+        (image(9000)[:-5].hex(), "cut", {"size": 9010, "expected": 9015}),
+        (image(9000).hex() + "00", "length", {"size": 9016, "expected": 9015, "length": 9}),
     ],
 )
 def test_a_wrong_frame_is_refused_for_its_own_reason(
