@@ -267,11 +267,13 @@ def _unpack(archive: zipfile.ZipFile, database: Path) -> Unpacked:
             except (zipfile.BadZipFile, zlib.error) as error:  # the packing tells it itself
                 raise AlteredError(name, str(error), expected=expected) from error
             except (KeyError, ValueError, TypeError, AttributeError, OverflowError, sqlite3.Error, EOFError) as error:
-                if name not in archive.namelist():
+                if name not in archive.namelist() and not expected:
                     raise NotAPackageError(name, str(error)) from error
                 raise AlteredError(name, str(error), expected=expected, found=_sum(archive, name)) from error
             if found != expected:
                 wrong.append(Wrong(name, str(expected), found))
+        known = {MANIFEST, *(f"{table}.jsonl" for table in TABLES)}
+        wrong += [Wrong(name, "", _sum(archive, name)) for name in archive.namelist() if name not in known]
         target.execute("INSERT INTO meta VALUES ('deleted', ?)", (cursors.dumps(manifest["deleted"]),))
         target.execute("COMMIT")
     return Unpacked(database, (manifest["first"], manifest["last"]), manifest, tuple(wrong))
@@ -293,10 +295,14 @@ def _read_manifest(archive: zipfile.ZipFile) -> dict[str, Any]:
 
 
 def _sum(archive: zipfile.ZipFile, name: str) -> str:
+    """The SHA-256 of a member; "" where it is missing or its packing is damaged."""
     summed = sha256()
-    with archive.open(name) as member:
-        for line in _lines(member):
-            summed.update(line)
+    try:
+        with archive.open(name) as member:
+            for line in _lines(member):
+                summed.update(line)
+    except (KeyError, ValueError, zipfile.BadZipFile, zlib.error, EOFError):
+        return ""
     return summed.hexdigest()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
+import struct
 import zipfile
 from contextlib import closing
 from datetime import UTC, datetime
@@ -221,6 +222,38 @@ def test_a_byte_changed_inside_the_packed_data_is_an_alteration_too(site, capsys
     status, told = said(capsys, package)
     assert status == 1
     assert told["breaks"][0]["table"] == "round.jsonl"
+
+
+def test_no_byte_of_a_members_packed_data_changes_unnoticed(site, capsys):
+    """Some changes break the packing, some only a line of it, some both: each is an alteration of that member."""
+    signed(site, rounds=50)
+    package, _ = packed(site, "whole.zip")
+    data = package.read_bytes()
+    with zipfile.ZipFile(package) as archive:
+        info = archive.getinfo("round.jsonl")
+    name_length, extra_length = struct.unpack_from("<HH", data, info.header_offset + 26)
+    begin = info.header_offset + 30 + name_length + extra_length  # the local header of APPNOTE 4.3.7
+    altered = package.with_name("altered.zip")
+    for at in range(begin, begin + info.compress_size, max(1, info.compress_size // 25)):
+        altered.write_bytes(data[:at] + bytes([data[at] ^ 4]) + data[at + 1 :])
+        status, told = said(capsys, altered)
+        assert (status, told["breaks"][0]["table"]) == (1, "round.jsonl"), at
+
+
+def test_a_member_that_is_missing_or_that_nobody_named_is_an_alteration(site, capsys):
+    signed(site, rounds=50)
+    package, _ = packed(site, "whole.zip")
+    other = package.with_name("other.zip")
+    with zipfile.ZipFile(package) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    without = {name: data for name, data in members.items() if name != "ledger.jsonl"}
+    for named, content in (("ledger.jsonl", without), ("extra.txt", {**members, "extra.txt": b"x"})):
+        with zipfile.ZipFile(other, "w") as archive:
+            for name, data in content.items():
+                archive.writestr(name, data)
+        status, told = said(capsys, other)
+        assert status == 1
+        assert [(each["code"], each["table"]) for each in told["breaks"]] == [("MEMBER", named)]
 
 
 def test_what_is_no_package_of_ours_is_wrong_input(site, capsys):
