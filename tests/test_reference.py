@@ -32,6 +32,12 @@ def test_what_is_made_from_the_models_is_fresh(path: str) -> None:
     assert (ROOT / path).read_text(encoding="utf-8") == documents()[path], "stale: run `make docs`"
 
 
+@pytest.mark.parametrize("path", sorted(path for path in documents() if path.endswith(".md")))
+def test_no_page_shows_the_name_of_a_sentence_in_its_place(path: str) -> None:
+    names = r"\b(?:reference|section|field|fault|rule|evidence)\.[a-z][\w.-]*\.[\w-]+"
+    assert re.findall(names, documents()[path]) == []
+
+
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_every_key_of_the_configuration_and_of_profiles_is_explained(lang: str) -> None:
     messages = Messages(lang)
