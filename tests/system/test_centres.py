@@ -6,6 +6,7 @@ import json
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -178,4 +179,25 @@ def test_a_restart_that_a_centre_orders_is_answered_and_loses_nothing(tmp_path: 
         flows(site, 11)
         settled(site, daemon, centre, "far", 3)
         assert daemon.text().count("station.restarted") == 1
+        assert daemon.stop() == 0
+
+
+def test_a_person_decides_between_the_platforms_time_and_ours(tmp_path: Path) -> None:
+    """CLOCK-DISPUTED names both times; `qushui clock set` ends it. Nothing moves before."""
+    section = {"sets": True, "clock": True}
+    with CentreServer("sl651") as centre, pump_house(tmp_path, far=sl651(centre.port, **section)) as site:
+        daemon = site.start_daemon().ready()
+        until(lambda: bool(centre.online()), 20, "it is there")
+        centre.send("4A at=260101000000")
+
+        def disputed() -> list[dict[str, Any]]:
+            return [each for each in daemon.status()["faults"] if each["code"] == "CLOCK-DISPUTED"]
+
+        until(lambda: bool(disputed()), 20, "the platform is doubted")
+        assert dict(disputed()[0]["evidence"])["centre_at"] == "2025-12-31T16:00:00+00:00"
+        assert daemon.status()["clock"]["source"] == "host"
+        now = datetime.fromisoformat(daemon.status()["clock"]["now"]).astimezone(timezone(timedelta(hours=8)))
+        argv = [SCRIPTS / "qushui", "clock", "set", f"{now:%Y-%m-%d %H:%M:%S}", "-c", site.config]
+        subprocess.run([str(each) for each in argv], check=True, capture_output=True)
+        until(lambda: not disputed(), 10, "it is decided")
         assert daemon.stop() == 0
