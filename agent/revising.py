@@ -26,6 +26,7 @@ _CHANGES_WATER = ("coefficient", "replacement", "decision", WITHDRAWAL)
 _NEAR_MS = 25 * MS_PER_HOUR  # the closed hours beside a reading, also across a long silence
 _BACK_MS = 3 * 24 * MS_PER_HOUR  # how far back a midnight is looked for to begin from
 _PIECE = 2000  # rounds read at once
+_WATER = ("settled", "view", "unknown", "registers")  # of a closing's body
 _NOTHING: Mapping[str, Any] = {}
 
 
@@ -149,6 +150,7 @@ def _rounds(book: BookReader, intake: Intake, first: int) -> Iterator[StoredRoun
 
 
 def _is_stored(book: BookReader, intake: str, closed: Closed) -> bool:
-    """Whether the hour comes out as it stands."""
+    """Whether the hour comes out with the water that stands; what is counted beside it may be counted otherwise now."""
     row = book.closing(intake, closed.at_ms)
-    return row is None or row.body == json.loads(closed.body)
+    body = json.loads(closed.body)
+    return row is None or all(row.body.get(name) == body.get(name) for name in _WATER)

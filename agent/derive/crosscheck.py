@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
-from agent.derive.exact import MS_PER_HOUR, ZERO, exact, positive
+from agent.derive.exact import MS_PER_HOUR, ZERO, exact, hours, positive
 from agent.derive.flags import Qartod
 
 RUNS_NEEDED = 3
@@ -35,6 +35,19 @@ class Run(NamedTuple):
     def mean_kw(self) -> Decimal | None:
         """Mean power while running, None when no interval lay wholly inside the run."""
         return self.running_kwh / self.running_h if self.running_h > 0 else None
+
+    @property
+    @exact
+    def pumped_h(self) -> Decimal:
+        """For how long it pumped, h; from start to stop where no interval lay wholly inside.
+
+        Of its first and last interval only the part counts that their energy took at the mean power of the others.
+        """
+        whole_h = hours(max(0, self.end_ms - self.begin_ms))
+        power_kw = self.mean_kw
+        if not power_kw:
+            return whole_h
+        return min(whole_h, self.running_h + (self.energy_kwh - self.running_kwh) / power_kw)
 
 
 @exact

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 from agent.derive.crosscheck import Run
-from agent.derive.exact import ONE, ZERO, exact, hours
+from agent.derive.exact import ONE, ZERO, exact
 from agent.derive.flags import Flag, Qartod
 
 Counts = Mapping[str, Decimal]
@@ -102,7 +102,7 @@ def of_interval(flags: Iterable[Flag], level: Qartod, ended: Iterable[Run]) -> C
 
 def of_runs(runs: Iterable[Run]) -> Counts:
     """How many runs, and how long."""
-    lengths = [hours(max(0, run.end_ms - run.begin_ms)) for run in runs]
+    lengths = [run.pumped_h for run in runs]
     return {RUNS: Decimal(len(lengths)), RUN_H: sum(lengths, ZERO)} if lengths else {}
 
 

@@ -153,6 +153,20 @@ def test_runs_swaps_and_rollovers_are_counted():
     assert counts["run_h"] == "0.333333"  # four intervals
 
 
+def test_a_run_is_as_long_as_its_energy_and_not_as_its_intervals():
+    """A pump of 6 kW, started 3 min before a reading, stopped 4 min after one, reads of 5 min: 3 + 15 + 4 = 22 min."""
+    steps = ["0", "0.3", "0.5", "0.5", "0.5", "0.4", *["0"] * 20]
+    shown = [D(100) + sum(map(D, steps[: index + 1])) for index in range(len(steps))]
+    counts = closed(*energies(*shown), site=converted(), declared=[coefficient()]).body(START + HOUR)["counts"]
+    assert (counts["runs"], counts["run_h"]) == (1, "0.366667")
+
+
+def test_a_run_of_two_intervals_lasts_at_most_as_long_as_both():
+    shown = [D(100), D("100.4"), *[D("100.8")] * 20]
+    counts = closed(*energies(*shown), site=converted(), declared=[coefficient()]).body(START + HOUR)["counts"]
+    assert (counts["runs"], counts["run_h"]) == (1, "0.166667")
+
+
 def test_what_lies_between_two_closings_is_known_as_well_as_its_shares_say():
     """E §11 example 5: 3,600 kWh, Tc 2.20 ± 3 %, class 1, CT 0.5, step 0.2 kWh, age 0.8 y: 7,920 ± 519 m³ (k = 2)."""
     begin = midnight_ms(date(2024, 5, 1), ZONE)
