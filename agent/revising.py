@@ -150,7 +150,12 @@ def _rounds(book: BookReader, intake: Intake, first: int) -> Iterator[StoredRoun
 
 
 def _is_stored(book: BookReader, intake: str, closed: Closed) -> bool:
-    """Whether the hour comes out with the water that stands; what is counted beside it may be counted otherwise now."""
+    """Whether the hour comes out with the water and the words that stand."""
     row = book.closing(intake, closed.at_ms)
-    body = json.loads(closed.body)
-    return row is None or all(row.body.get(name) == body.get(name) for name in _WATER)
+    return row is None or _said(row.body) == _said(json.loads(closed.body))
+
+
+def _said(body: Mapping[str, Any]) -> list[Any]:
+    """What a closing says of the water; run times beside it another version may count otherwise."""
+    counts = body["counts"]
+    return [*(body.get(name) for name in _WATER), counts["flags"], counts["qc"]]

@@ -58,10 +58,10 @@ def _built_plain(form: Any, value: Any) -> Any:
         hints = _hints(form)
         return form(**{name: _built(hints[name], item) for name, item in value.items()})
     if issubclass(form, tuple):
-        hints = _hints(form).values()
-        if len(value) > len(hints):
+        kinds = tuple(_hints(form).values())
+        if len(value) > len(kinds):
             raise ValueError(f"{value!r} is not {form.__name__}")
-        return form(*(_built(hint, item) for hint, item in zip(hints, value, strict=False)))  # later ones may be new
+        return form(*(_built(kind, item) for kind, item in zip(kinds, value, strict=False)))  # later ones may be new
     if issubclass(form, Decimal | Enum):
         return form(value)
     if not isinstance(value, form):
