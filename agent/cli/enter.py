@@ -186,7 +186,7 @@ def _replacement(arguments: argparse.Namespace, desk: Desk, declaring: Declaring
         odd.append(Odd("NO_FINAL", {"meter": meter}))
     else:
         final = desk.value(arguments.old_final, meter, quantity)
-        odd += [each for each in desk.oddities(meter, quantity, final, at_ms) if each.code != "EARLIER"]
+        odd += desk.ends_oddly(meter, quantity, final, at_ms)
     odd += desk.begins_oddly(meter, quantity, new, at_ms)
     _confirm(odd, arguments)
     factor = arguments.ct * arguments.pt if arguments.ct is not None else arguments.multiplier
