@@ -120,8 +120,9 @@ def _in_autumn(test: _Test, further: int) -> Iterable[Row]:
 
 
 def _each_season(test: _Test, further: int) -> Iterable[Row]:
+    later = timedelta(days=2 + 2 * further if further else 0)  # the first four take four days, further ones two
     for season, day in _STEPS:
-        yield from test.runs(day + timedelta(days=3 * further), (1.0,) * (2 if further else 4), season=season)
+        yield from test.runs(day + later, (1.0,) * (2 if further else 4), season=season)
 
 
 def _each_speed(test: _Test, further: int) -> Iterable[Row]:
