@@ -27,7 +27,8 @@ tr, section { break-inside: avoid; }
 .id { color: #555; font-size: 8.5pt; }
 .clause { width: 68mm; font-size: 9pt; }
 h3 { font-size: 10.5pt; margin: 4mm 0 1mm; }
-p { margin: 0 0 1mm; }
+p { margin: 0 0 1mm; overflow-wrap: anywhere; }
+.reason { white-space: pre-line; }
 pre { font: 8.5pt/1.4 "DejaVu Sans Mono", "Noto Sans Mono CJK SC", Consolas, monospace; margin: 1mm 0;
   padding: 1.5mm 2mm; background: #f2f2f2; white-space: pre-wrap; overflow-wrap: anywhere; }
 .sign { margin-top: 12mm; display: grid; grid-template-columns: 1fr 1fr 1fr; gap: 8mm; break-inside: avoid; }
@@ -126,6 +127,6 @@ def _detail(outcome: Outcome, run: Run, messages: Messages) -> str:
     return (
         f"<section><h3>{_verdict(outcome, messages)} · {escape(title_text(messages, outcome))} "
         f'<span class="id">{outcome.case.id}</span></h3>'
-        f"<p>{escape(does)}</p><p>{escape(reason_text(messages, outcome))}</p>"
+        f"<p>{escape(does)}</p><p class='reason'>{escape(reason_text(messages, outcome))}</p>"
         f'<p class="id">{escape(clause)}</p>' + (f"<pre>{escape(evidence)}</pre>" if evidence else "") + "</section>"
     )

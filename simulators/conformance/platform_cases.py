@@ -108,7 +108,7 @@ def bad_check(link: PlatformLink) -> Finding:
 
 
 def _goes_on(link: PlatformLink) -> Finding:
-    return passed("silent-and-on", link.trace) if _works(link) else failed("dead-after", link.trace)
+    return passed("silent-and-on", link.trace) if _works(link) else failed("deaf-after", link.trace)
 
 
 def password(link: PlatformLink) -> Finding:
@@ -154,7 +154,7 @@ def _other_way(pieces_of: Callable[[PlatformLink, bytes], tuple[list[bytes], flo
             if _deliver(link, frame, pieces=pieces, gap_s=gap_s):
                 return passed("acknowledged-so", link.trace)
             if not _works(link):
-                return failed("dead-after", link.trace)
+                return failed("deaf-after", link.trace)
         return failed("not-acknowledged-so", link.trace)
 
     return run
@@ -200,7 +200,7 @@ def oversize(link: PlatformLink) -> Finding:
     is_closed = link.trace[-1].closed
     link.login()
     if not _works(link):
-        return failed("dead-after", link.trace)
+        return failed("deaf-after", link.trace)
     return passed("oversize-closed", link.trace) if is_closed else differs("oversize-stuck", link.trace)
 
 
@@ -234,7 +234,7 @@ def more_follows(link: PlatformLink) -> Finding:
     if finding.verdict is Verdict.FAILED:
         return finding
     frame = side.report()
-    return finding if _deliver(link, frame) else failed("dead-after", link.trace)
+    return finding if _deliver(link, frame) else failed("deaf-after", link.trace)
 
 
 def packets(link: PlatformLink) -> Finding:

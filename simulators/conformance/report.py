@@ -81,6 +81,9 @@ def reason_text(messages: Messages, outcome: Outcome) -> str:
     if "quantities" in arguments:
         names = str(arguments["quantities"]).split(", ")
         arguments["quantities"] = ", ".join(messages.quantity(name) for name in names)
+    violations = arguments.get("violations")
+    if isinstance(violations, list):
+        arguments["detail"] = "\n".join(_violation_text(messages, each) for each in violations)
     details = arguments.get("details")
     if isinstance(details, dict):
         arguments["detail"] = sentence_of(str(arguments["code"]), details, messages)
@@ -89,11 +92,19 @@ def reason_text(messages: Messages, outcome: Outcome) -> str:
     return messages.text(f"conformance.reason.{outcome.finding.reason}", **arguments)
 
 
+def _violation_text(messages: Messages, violation: Mapping[str, Any]) -> str:
+    sentence = sentence_of(violation["code"], violation["details"], messages)
+    key = "failed" if violation["failed"] else "differs"
+    return messages.text(f"conformance.violation.{key}", **{**violation, "detail": sentence})
+
+
 def evidence_text(messages: Messages, heard: Heard) -> str:
     """One transmission and its answer, in hex, with the delay."""
     sent = spaced_hex(heard.sent.hex())
     if not sent:
         return messages.text("conformance.came", received=spaced_hex(heard.data.hex()))
+    if heard.is_told:
+        return messages.text("conformance.told", sent=sent)
     if not heard.chunks:
         return messages.text("conformance.silence", sent=sent)
     delay = "-" if heard.delay_s is None else f"{heard.delay_s * 1000:.1f}"

@@ -6,11 +6,12 @@ Nothing is set that the station does not say itself already; orders that could m
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
 
-from simulators.conformance.station_link import CHINA, StationLink, clause_of
-from simulators.conformance.station_reporting import UNASKED
+from simulators.conformance.station_link import CHINA, StationLink
+from simulators.conformance.station_reporting import UNASKED, violated
 from simulators.conformance.verdict import Finding, differs, failed, passed, undecided
 from simulators.platforms.centre.behaviour import Protocol
 
@@ -29,10 +30,10 @@ def query(words: Callable[[], str], *, is_needed: bool = False) -> Callable[[Sta
         if answer is None:
             made = failed if is_needed else differs
             return made("query-unanswered", link.trace, query=asked, seconds=f"{link.limit_s:g}")
-        bad = [each for each in link.wrongs()[count:] if each.is_failed and each.code != UNASKED]
-        if bad:
-            arguments = {"code": bad[0].code, "count": len(bad), "details": dict(bad[0].arguments)}
-            return failed("violated", link.trace, clause=clause_of(link, bad[0].clause), **arguments)
+        bad = [each for each in link.wrongs()[count:] if each.is_failed and each.code not in UNASKED]
+        found = violated(link, bad)
+        if found is not None:
+            return replace(found, evidence=(*link.trace, *found.evidence))
         return passed("query-answered", link.trace, query=asked)
 
     return run
@@ -69,7 +70,7 @@ def foreign_address(link: StationLink) -> Finding:
     other = f"{int(link.station, 16) ^ 0x10001:010X}"
     sample = _SAMPLE[link.protocol]
     answers = link.answers_to([link.bytes_of(sample, station=other)], sample, wait_s=link.quiet_s)
-    return failed("foreign-answered", link.trace, asked=other) if answers else passed("unheard", link.trace)
+    return failed("other-address-answered", link.trace, asked=other) if answers else passed("unheard", link.trace)
 
 
 def bad_check(link: StationLink) -> Finding:
@@ -86,7 +87,7 @@ def bad_check(link: StationLink) -> Finding:
 
 def _goes_on(link: StationLink) -> Finding:
     if link.query(_SAMPLE[link.protocol]) is None and link.query(_SAMPLE[link.protocol]) is None:
-        return failed("dead-after", link.trace)
+        return failed("deaf-after", link.trace)
     return passed("silent-and-on", link.trace)
 
 

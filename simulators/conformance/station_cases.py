@@ -29,12 +29,14 @@ def _cases(clause: Callable[[str], Clause], names: Mapping[str, str], queries: M
         ("repeat", reporting.repeats),
         ("other-acknowledgement", reporting.other_acknowledgement),
         ("settled", reporting.settled),
+        ("keepalive", reporting.keepalive),
+    )
+    judging: tuple[tuple[str, _Run], ...] = (  # at the end: of everything that came
         ("frames", reporting.frames),
         ("headers", reporting.headers),
         ("elements", reporting.elements),
         ("times", reporting.times),
         ("status", reporting.status_word),
-        ("keepalive", reporting.keepalive),
     )
     rough: tuple[tuple[str, _Run], ...] = (
         ("password", asking.wrong_password),
@@ -48,7 +50,8 @@ def _cases(clause: Callable[[str], Clause], names: Mapping[str, str], queries: M
     )
     asked = tuple((f"query-{name}", run) for name, run in queries.items())
     found = [
-        _case(name, clause(names[name if name in names else "query"]), run) for name, run in (*plain, *asked, *rough)
+        _case(name, clause(names[name if name in names else "query"]), run)
+        for name, run in (*plain, *asked, *rough, *judging)
     ]
     return tuple(found)
 

@@ -69,7 +69,6 @@ class StationLink:
         self._listener: socket.socket | None = None
         self._socket: socket.socket | None = None
         self._dialogue: CentreDialogue | None = None
-        self._sent = b""
         self.last = b""  # the last frame that came
         self.unanswered: set[str] = set()
 
@@ -166,11 +165,11 @@ class StationLink:
         except OSError:
             data = b""
         if not data:
+            self._take(self._dialogue.end(self._now()))
             self.drop()
             return
         now_s = time.monotonic()
-        self.trace.append(Heard(self._sent, now_s, now_s, ((now_s, data),)))
-        self._sent = b""
+        self.trace.append(Heard(b"", now_s, now_s, ((now_s, data),)))
         self._take(self._dialogue.receive(data, self._now()))
 
     def _take(self, turn: Turn) -> None:
@@ -184,14 +183,18 @@ class StationLink:
         for parcel in turn.parcels:
             self._send(parcel.data)
 
-    def _send(self, data: bytes) -> None:
+    def _send(self, data: bytes, *, joins: bool = False) -> None:
+        """Sends; `joins`: a further piece of what was sent before."""
         if self._socket is None:
             return
         try:
             self._socket.sendall(data)
         except OSError:
             self.drop()
-        self._sent += data
+        now_s = time.monotonic()
+        if joins and self.trace and self.trace[-1].is_told:
+            data = self.trace.pop().sent + data
+        self.trace.append(Heard(data, now_s, now_s, (), is_told=True))
 
     def _now(self) -> Moment:
         return Moment(time.monotonic(), datetime.now(CHINA))
@@ -221,6 +224,11 @@ class StationLink:
             elif frame and any(each.event is event for event in events):
                 found.append(Heard(b"", each.at_s, each.at_s, ((each.at_s, frame),)))
         return found
+
+    def proofs(self, wrongs: Sequence[Wrong]) -> list[Heard]:
+        """The bytes that show each of these."""
+        at = {id(each.event): each.at_s for each in self.seen}
+        return [Heard(b"", at[id(each)], at[id(each)], ((at[id(each)], each.data),)) for each in wrongs if each.data]
 
     def ready(self) -> None:
         """Waits until the station is there and has said something. Raises WireError."""
@@ -268,12 +276,8 @@ class StationLink:
         for at, piece in enumerate(pieces):
             if at and gap_s:
                 self.pump(lambda: False, gap_s)
-            self._send(piece)
+            self._send(piece, joins=at > 0)
         self.pump(lambda: self.came(function, since), wait_s)
-        if not self.came(function, since) and self._sent:
-            now_s = time.monotonic()
-            self.trace.append(Heard(self._sent, now_s, now_s, ()))
-            self._sent = b""
         return self.came(function, since)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from simulators.conformance.station_link import CHINA, StationLink, clause_of
@@ -13,22 +13,38 @@ from simulators.platforms.centre.contract import Report, Wrong
 from simulators.platforms.centre.contract import Seen as Word
 
 _CLOCK_OFF_S = 300
+_MOST_GAP = 30_000
+_MOST_KINDS = 8  # of what is wrong, in one finding
 _HEADER = frozenset(
     {
         "no_station", "no_header", "serial_zero", "send_time", "clock_off", "keepalive_body", "other_station",
         "station_class", "division", "station_number", "relay_number", "link_code", "unasked", "serial_reused",
-        "too_many_sends", "fcb", "kind",
+        "too_many_sends", "fcb", "kind", "serial_changed", "reserved_function", "vendor_function",
+        "keepalive_end", "centre_number", "no_class", "manual_station", "answered_late", "fcb_zero", "link_control",
+        "composite",
     }
 )  # fmt: skip
-_TIMES = frozenset({"observed_later", "no_tag", "tag_day", "tag_later", "too_late"})
+_TIMES = frozenset(
+    {
+        "observed_later", "no_tag", "tag_day", "tag_later", "too_late", "tag_time", "tag_reused", "tag_hidden",
+        "other_month", "no_time", "early_element", "sl651_time", "sl651_no_time",
+    }
+)  # fmt: skip
+_GAP = "serial_gap"  # a backlog may fill it: looked at when all has come
 _STATUS = frozenset({"status_size", "status_bits", "alarm_bits", "state_bits"})
-_FRAME = frozenset({"noise", "direction", "packets_missing", "parts_missing"})
+_FRAME = frozenset(
+    {
+        "noise", "direction", "packets_missing", "parts_missing", "wrong_length", "unfinished", "packets_left",
+        "packet_end", "packet_total", "part_number", "lower_case",
+    }
+)  # fmt: skip
 _FRAME_PREFIXES = ("sl651_", "szy206_")
-UNASKED = "unasked"  # our own raw questions cause it
+_BODY = frozenset({"sl651_cut", "sl651_series", "sl651_no_size", "sl651_mark", "sl651_word", "sl651_version"})
+UNASKED = frozenset({"unasked", "answered_late"})  # our own raw questions cause it
 
 
 def _is_frame(code: str) -> bool:
-    return code in _FRAME or code.startswith(_FRAME_PREFIXES)
+    return code in _FRAME or (code.startswith(_FRAME_PREFIXES) and code not in _TIMES | _BODY)
 
 
 def dials_in(link: StationLink) -> Finding:
@@ -75,50 +91,90 @@ def repeats(link: StationLink) -> Finding:
 
 
 def other_acknowledgement(link: StationLink) -> Finding:
-    """An acknowledgement with another serial number, or to another address, settles nothing: the report comes again."""
-    link.behave("wrong-serial" if link.protocol is Protocol.SL651 else "wrong-address")
-    count = len(link.reports())
-    if not count:
+    """An acknowledgement with another serial number, or to another address, settles nothing: the report comes again.
+
+    The report is a new one: of an earlier one the station may have sent all repeats that the standard allows.
+    """
+    wrongly = _wrongly_acknowledged(link)
+    if wrongly is None:
         return undecided("no-report-yet")
-    if not link.pump(lambda: len(link.reports()) > count, link.repeat_s + link.report_s):
-        return undecided("no-report-yet")
-    _, wrongly = link.reports()[count]
+
+    def copies() -> list[Report]:
+        return [report for _, report in link.reports() if report.key == wrongly.key]
+
     link.behave("normal")
-    if not link.pump(lambda: len(link.reports()) > count + 1, link.repeat_s + link.report_s):
-        return failed("wrong-ack-taken", link.trace)
-    _, again = link.reports()[count + 1]
-    if again.key == wrongly.key:
-        return passed("wrong-ack-ignored", link.trace)
-    later = [report.key for _, report in link.reports()[count + 2 :]]
-    return passed("wrong-ack-ignored", link.trace) if wrongly.key in later else failed("wrong-ack-taken", link.trace)
+    if link.pump(lambda: len(copies()) > 1, link.repeat_s + link.report_s):
+        return passed("wrong-ack-ignored", link.frames_of(copies()))
+    return failed("wrong-ack-taken", [*link.frames_of([wrongly]), *link.trace])
+
+
+def _wrongly_acknowledged(link: StationLink) -> Report | None:
+    """A report that came for the first time, wrongly acknowledged; what was open before is settled."""
+    if not link.reports():
+        return None
+    link.behave("normal")
+    count = len(link.reports())
+    if not link.pump(lambda: len(link.reports()) > count, link.repeat_s + link.report_s):
+        return None
+    link.behave("wrong-serial" if link.protocol is Protocol.SL651 else "wrong-address")
+    return _next_new(link)
+
+
+def _next_new(link: StationLink) -> Report | None:
+    """The next report that did not come before; None when none comes in time."""
+    known = {report.key for _, report in link.reports()}
+
+    def new() -> list[Report]:
+        return [report for _, report in link.reports() if report.key not in known]
+
+    return new()[0] if link.pump(new, link.repeat_s + link.report_s) else None
 
 
 def settled(link: StationLink) -> Finding:
-    """What was acknowledged does not come again."""
+    """What was acknowledged at its first send does not come again; a station may wait for as many as it sent."""
     link.behave("normal")
-    found = link.reports()
-    if not found:
+    new = _next_new(link) if link.reports() else None
+    if new is None:
         return undecided("no-report-yet")
-    count, key = len(found), found[-1][1].key
     link.pump(lambda: False, min(link.repeat_s, link.limit_s) + link.quiet_s)
-    if any(report.key == key for _, report in link.reports()[count:]):
-        return failed("came-again", link.trace)
-    return passed("settled", link.trace)
+    copies = [report for _, report in link.reports() if report.key == new.key]
+    if len(copies) > 1:
+        return failed("came-again", link.frames_of(copies))
+    return passed("settled", link.frames_of(copies))
 
 
 def _judged(link: StationLink, chosen: Callable[[str], bool], good: str) -> Finding:
-    """What the centre found wrong so far, among the chosen codes."""
+    """What the centre found wrong in the whole run, among the chosen codes."""
     if not link.reports():
         return undecided("no-report-yet")
-    wrongs = [each for each in link.wrongs() if chosen(each.code)]
-    bad: Wrong | None = next((each for each in wrongs if each.is_failed), None)
-    worst = bad or next(iter(wrongs), None)
-    if worst is None:
-        first = link.frames_of([report for _, report in link.reports()[:1]])
-        return passed(good, first, count=len(link.reports()))
+    found = violated(link, [each for each in link.wrongs() if chosen(each.code)])
+    if found is not None:
+        return found
+    first = link.frames_of([report for _, report in link.reports()[:1]])
+    return passed(good, first, count=len(link.reports()))
+
+
+def violated(link: StationLink, wrongs: Sequence[Wrong]) -> Finding | None:
+    """All that is wrong, what fails first, each kind once with the bytes that show it; None for nothing."""
+    kinds: dict[str, list[Wrong]] = {}
+    for each in sorted(wrongs, key=lambda wrong: not wrong.is_failed):
+        kinds.setdefault(each.code, []).append(each)
+    if not kinds:
+        return None
+    firsts = [same[0] for same in kinds.values()][:_MOST_KINDS]
+    worst = firsts[0]
+    listed = [
+        {
+            "code": each.code,
+            "count": len(kinds[each.code]),
+            "clause": each.clause,
+            "failed": each.is_failed,
+            "details": dict(each.arguments),
+        }
+        for each in firsts
+    ]
     made = failed if worst.is_failed else differs
-    arguments = {"code": worst.code, "count": len(wrongs), "details": dict(worst.arguments)}
-    return made("violated", link.frames_of([worst]), clause=clause_of(link, worst.clause), **arguments)
+    return made("violated", link.proofs(firsts), clause=clause_of(link, worst.clause), violations=listed)
 
 
 def frames(link: StationLink) -> Finding:
@@ -128,12 +184,12 @@ def frames(link: StationLink) -> Finding:
 
 def headers(link: StationLink) -> Finding:
     """Addresses, serial numbers or FCB, send time, station class."""
-    return _judged(link, lambda code: code in _HEADER and code != UNASKED, "headers-right")
+    return _judged(link, lambda code: code in _HEADER and code not in UNASKED, "headers-right")
 
 
 def elements(link: StationLink) -> Finding:
     """Identifiers, data definitions, digits, units as the standard's table has them."""
-    known = _HEADER | _TIMES | _STATUS
+    known = _HEADER | _TIMES | _STATUS | {_GAP}
     return _judged(link, lambda code: code not in known and not _is_frame(code), "elements-right")
 
 
@@ -230,4 +286,8 @@ def serials(link: StationLink) -> Finding:
     by_key = {key: serial for serial, key in numbers}
     if len(set(by_key.values())) < len(by_key):
         return failed("serial-twice", link.trace)
+    used = set(by_key.values())
+    missing = [number for number in range(min(used), max(used)) if number not in used]
+    if missing and len(missing) <= _MOST_GAP:  # more: it went from 65535 to 1
+        return differs("serials-missing", link.trace, numbers=" ".join(str(each) for each in missing[:12]))
     return passed("serials-apart", link.trace, numbers=" ".join(str(each) for each in list(by_key.values())[:12]))

@@ -48,7 +48,8 @@ class Heard:
     """One transmission and what came back. Monotonic seconds.
 
     `end_s` is when its last bit has passed the wire at the earliest; `chunks` are the pieces as the system handed them
-    over, each with the moment it was there. `closed`: the far end hung up (TCP).
+    over, each with the moment it was there. `closed`: the far end hung up (TCP). `is_told`: what was sent is shown for
+    itself, in its order; what came stands behind it in transmissions of its own.
     """
 
     sent: bytes
@@ -57,6 +58,7 @@ class Heard:
     chunks: tuple[tuple[float, bytes], ...]
     character_s: float = 0.0
     closed: bool = False
+    is_told: bool = False
 
     @property
     def data(self) -> bytes:

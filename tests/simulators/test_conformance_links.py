@@ -179,7 +179,8 @@ def test_a_station_that_speaks_as_the_product_does_conforms(protocol: str) -> No
         found[step].evidence for step in ("report", "repeat", "frames", "headers", "elements", "times", "status")
     )
     # six decimals of flow are another definition than the table's, as the fact sheet advises
-    assert set(verdicts(found, Verdict.DIFFERS)) <= {"elements", "keepalive"}
+    # and a simulated station gives reports up, whose numbers then never come
+    assert set(verdicts(found, Verdict.DIFFERS)) <= {"elements", "keepalive", "serials"}
     assert {"repeat", "other-acknowledgement", "outage", "split", "cut", "reconnection"} <= set(
         verdicts(found, Verdict.PASSED)
     )

@@ -52,6 +52,11 @@ class Ack:
         is_sound = self.ruin in {"", "fcb"} and not self.ends and not self.is_refusal
         return self.answers and is_sound and self.serial in {"own", "none"}
 
+    @property
+    def settles_previous(self) -> bool:
+        """Whether it acknowledges, soundly, the report before instead."""
+        return self.serial == "previous" and replace(self, serial="own").settles
+
 
 NORMAL: Final = Ack()
 Plan = tuple[Ack, ...]

@@ -170,6 +170,7 @@ class Known:
     acks: int = 0
     password: str = ""
     recent: dict[str, int] = field(default_factory=dict)  # report's key to its serial number
+    acknowledged: set[str] = field(default_factory=set)  # of them
     has_gap: bool = False
 
     def reported(self, key: str, serial: int) -> None:
@@ -178,7 +179,9 @@ class Known:
             self.previous_key, self.previous_serial = self.last_key, self.last_serial
             self.last_key, self.last_serial = key, serial
         if key not in self.recent and len(self.recent) >= _MOST_RECENT:
-            del self.recent[next(iter(self.recent))]
+            oldest = next(iter(self.recent))
+            del self.recent[oldest]
+            self.acknowledged.discard(oldest)
         self.recent[key] = serial
 
 

@@ -317,18 +317,14 @@ class Sl651Centre:
         before = known.previous_key
         if ack.glue == "ack" and before:
             frames.insert(0, self._confirmed(frame, now, ack, known.previous_serial).encode(self._options.dialect))
-        if before.startswith(f"{frame.station}/{frame.function:02X}/") and (ack.glue == "ack" or self._is_before(ack)):
+        if before.startswith(f"{frame.station}/{frame.function:02X}/") and (ack.glue == "ack" or ack.settles_previous):
             settled.insert(0, before)
+        known.acknowledged.update(each for each in settled if each in known.recent)
         if ack.ruin == "crc":
             frames[-1] = spoilt(frames[-1])
         if ack.glue == "query" and self._asked is None:
             frames.append(self._glued_query(now, turn))
         turn.parcels.append(parcel_of(frames, ack, now, station=frame.station, about=key, settles=tuple(settled)))
-
-    @staticmethod
-    def _is_before(ack: Ack) -> bool:
-        """Whether it acknowledges, soundly, the report before."""
-        return replace(ack, serial="own").settles and ack.serial == "previous"
 
     def _confirmed(
         self, frame: Frame, now: Moment, ack: Ack = NORMAL, serial: int | None = None, packets: int = 0

@@ -49,8 +49,6 @@ def unreadable(frame: Frame, error: BodyError) -> Wrong:
     """What is wrong with a body that could not be read to its end."""
     at = frame.payload.find(TIME_MARK) + len(TIME_MARK) + _TIME_BYTES
     is_binary = frame.encoding is Encoding.BINARY
-    if is_binary and frame.function in _MANUAL and error.code == "sl651_no_time":
-        return _failed(frame, "manual_text", "sheet §10", function=f"{frame.function:02X}")
     if is_binary and frame.function in _SERIES_FUNCTIONS and frame.payload[at : at + len(_STEP)] != _STEP:
         received = frame.payload[at : at + len(_STEP)].hex().upper()
         return _failed(frame, "no_step", "sheet §10", received=received)

@@ -31,7 +31,8 @@ def numbered(known: Known, key: str, station: str) -> Iterator[Wrong]:
             station=station, code="serial_reused", clause=_CLAUSE, arguments={"serial": serial}, is_failed=is_next
         )
         return
-    twin = next((each for each in reversed(known.recent) if _split(each)[::2] == (before, body)), None)
+    open_ones = (each for each in reversed(known.recent) if each not in known.acknowledged)
+    twin = next((each for each in open_ones if _split(each)[::2] == (before, body)), None)
     if twin is not None:
         arguments = {"before": _split(twin)[1], "serial": serial}
         yield Wrong(station=station, code="serial_changed", clause=_CLAUSE, arguments=arguments, is_failed=False)

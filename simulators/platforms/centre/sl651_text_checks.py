@@ -15,7 +15,7 @@ from agent.uplinks.sl651_wire.body import WITH_CLASS
 from agent.uplinks.sl651_wire.codes import STATION_CLASSES
 from agent.uplinks.sl651_wire.elements import IDENTIFIERS, STATUS, array_size
 from agent.uplinks.sl651_wire.frame import Frame
-from agent.uplinks.sl651_wire.parts import ObservedAt, Station, Step, moment_of
+from agent.uplinks.sl651_wire.parts import ObservedAt, Station, Step
 from simulators.platforms.centre.contract import Wrong
 
 Found = Iterator[tuple[str, str, bool, dict[str, object]]]
@@ -23,10 +23,9 @@ Found = Iterator[tuple[str, str, bool, dict[str, object]]]
 
 _RULE: Final = "sheet §19"
 _NUMBER: Final = re.compile(r"-?\d+(?:\.\d+)?")
-_MINUTES: Final = re.compile(r"\d{10}")
 _HEX: Final = re.compile(r"[0-9A-Fa-f]+")
 _STATUS_DIGITS = 8
-_TIME, _VOLTAGE = "TT", "VT"
+_VOLTAGE = "VT"
 _FOLDED = {name.casefold(): name for name in IDENTIFIERS}
 _BLANK = b" "
 
@@ -46,14 +45,10 @@ def _all(frame: Frame, parts: Sequence[text.TextPart]) -> Found:
     yield from _blanks(text.body_of(frame), parts)
     is_timed = False
     for part in parts:
-        is_timed = is_timed or isinstance(part, ObservedAt) or (isinstance(part, text.Word) and part.name == _TIME)
+        is_timed = is_timed or isinstance(part, ObservedAt)
         match part:
             case Station(address, kind):
                 yield from _station(frame, address, kind)
-            case ObservedAt(digits):
-                yield from _time(digits)
-            case text.Word(name, value) if name == _TIME:
-                yield from _time(value)
             case text.Word(name, value):
                 yield from _word(name, value, is_timed=is_timed)
             case text.Words():
@@ -72,11 +67,6 @@ def _blanks(raw: bytes, parts: Sequence[text.TextPart]) -> Found:
     left = len(raw.split()) - sum(map(_size, parts))
     if left > 0 and not any(isinstance(part, text.Words) for part in parts):
         yield "lone_word", _RULE, True, {"received": raw.split()[-1].decode("ascii", "replace")}
-
-
-def _time(digits: str) -> Found:
-    if not _MINUTES.fullmatch(digits) or moment_of(digits) is None:
-        yield "time_word", "6.6.2.8", True, {"received": digits}
 
 
 def _word(name: str, value: str, *, is_timed: bool) -> Found:
