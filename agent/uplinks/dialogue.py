@@ -25,13 +25,15 @@ class Moment(NamedTuple):
 class Delivery:
     """A row of the outbox on its way: `tag` names it, `serial` is its number at this platform, the same in repeats.
 
-    `tries` counts the sends before this one, on earlier connections too.
+    `tries` counts the sends before this one, on earlier connections too. `confirmed`: so many of its frames have been
+    confirmed on earlier ones.
     """
 
     tag: int
     serial: int
     content: Content
     tries: int = 0
+    confirmed: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +42,14 @@ class Acknowledged:
 
     tag: int
     confirmed: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Partly:
+    """The centre has so many `frames` of `tag`, not all: these need not go again on another connection."""
+
+    tag: int
+    frames: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +104,7 @@ class Violation:
     is_fatal: bool = False
 
 
-Happening = Acknowledged | Unanswered | Over | Refused | Asked | Forbidden | Violation
+Happening = Acknowledged | Partly | Unanswered | Over | Refused | Asked | Forbidden | Violation
 
 
 class Step(NamedTuple):

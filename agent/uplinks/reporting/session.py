@@ -21,6 +21,7 @@ from agent.uplinks.dialogue import (
     Happening,
     Moment,
     Over,
+    Partly,
     Refused,
     Step,
     Unanswered,
@@ -118,7 +119,8 @@ class Session:
             centre.pace.sent(row, now.s, now.at_ms)
             centre.counts["sent"] += 1
             centre.commands.count("sent")
-            delivery = Delivery(tag=row.tag, serial=row.serial, content=content, tries=row.tries)
+            confirmed = centre.partly.get(row.tag, 0)
+            delivery = Delivery(tag=row.tag, serial=row.serial, content=content, tries=row.tries, confirmed=confirmed)
             self._take(self._dialogue.send(delivery, now))
         self._look_s = now.s + LOOK_S
 
@@ -151,6 +153,8 @@ class Session:
         match happening:
             case Acknowledged(tag=tag, confirmed=confirmed):
                 self._accepted(tag, is_confirmed=confirmed)
+            case Partly(tag=tag, frames=frames):
+                centre.partly[tag] = frames
             case Refused(tag=tag, reason=reason):
                 self._park(tag, reason)
             case Asked():
@@ -181,6 +185,7 @@ class Session:
         """It can never go as it is."""
         centre = self._centre
         centre.counts["parked"] += 1
+        centre.partly.pop(tag, None)
         centre.store.outbox.parked(tag, reason)
         centre.log.error("delivery.parked", number=tag, reason=reason)
         centre.faults.raised(FaultCode.UPLINK_PARKED, centre.place, number=tag, reason=reason)
@@ -190,6 +195,7 @@ class Session:
         at_ms = centre.now().at_ms
         centre.store.outbox.accepted(tag, at_ms or 0)
         centre.counts["acknowledged"] += 1
+        centre.partly.pop(tag, None)
         centre.log.debug("delivery.accepted", number=tag, confirmed=is_confirmed)
         if not self.is_proved:
             self.is_proved = True

@@ -86,6 +86,8 @@ def ask_of(frame: Frame, dialect: Dialect, options: WireOptions, *, allows_sets:
         return Violation(code="function", detail=f"{function:02X}")
     if any(_is_base(name) for name in found.arguments.get("values", ())):
         return Forbidden(function=f"{function:02X}", arguments=found.arguments, is_never=True)
+    if f"{BASIC}{PASSWORD.hex()}" in found.arguments.get("values", ()):  # nor is it written down
+        return Violation(code="password", detail="function 40; 49 changes it")
     if function in _SETS and not allows_sets:
         shown = {} if function == Function.CHANGE_PASSWORD else found.arguments
         return Forbidden(function=f"{function:02X}", arguments=shown, is_never=False)

@@ -29,6 +29,7 @@ from agent.uplinks.dialogue import (
     Happening,
     Moment,
     Over,
+    Partly,
     Refused,
     Step,
     Unanswered,
@@ -55,6 +56,7 @@ class _Flight:
     def __init__(self, delivery: Delivery, frames: list[Frame]) -> None:
         self.delivery = delivery
         self.frames = deque(frames)
+        self.confirmed = delivery.confirmed
         self.until_s = math.inf
         self.sends = 0
         self.confirms = 0
@@ -114,7 +116,7 @@ class Szy206Dialogue:
             frames = frames_of(delivery.content, self._options, now_ms=now.at_ms or delivery.content.slot_ms)
         except UnfitError as error:
             return Step(happenings=(Refused(tag=delivery.tag, reason=str(error)),))
-        self._flight = _Flight(delivery, frames)
+        self._flight = _Flight(delivery, frames[delivery.confirmed :] or frames)
         return Step((self._sent(self._flight, now),))
 
     def receive(self, data: bytes, now: Moment) -> Step:
@@ -228,6 +230,9 @@ class Szy206Dialogue:
         flight.confirms += 1
         is_delivered = flight.confirms == 1 and len(flight.frames) == 1
         happenings: tuple[Happening, ...] = (Acknowledged(tag=flight.delivery.tag),) if is_delivered else ()
+        if flight.confirms == 1 and not is_delivered:
+            flight.confirmed += 1
+            happenings = (Partly(tag=flight.delivery.tag, frames=flight.confirmed),)
         happenings += self._timed(frame, flight.frames[0])
         if flight.confirms < flight.sends:
             flight.until_s = now.s + self._options.timeout_s

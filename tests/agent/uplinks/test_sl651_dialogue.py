@@ -475,3 +475,11 @@ def test_what_an_additional_report_is_sent_for_comes_first(trigger: str, first: 
     content = replace(CONTENT, kind=Kind.ADDITIONAL, trigger=trigger)
     (sent,) = hexes(dialogue().send(delivery(content=content), moment(0)))
     assert f"F0F02501020800{first}" in sent
+
+
+def test_a_password_among_the_basic_parameters_is_neither_taken_nor_written_down():
+    """Function 49 changes it, with the old one for proof; what is asked for would stand in the log."""
+    order = centre(Function.SET_BASIC, parts=(basic_parameter(b"\3", b"\x56\x78"),))
+    (found,) = dialogue().receive(order, moment(1)).happenings
+    assert isinstance(found, Violation)
+    assert "5678" not in repr(found)

@@ -18,6 +18,7 @@ from agent.uplinks.dialogue import (
     Forbidden,
     Moment,
     Over,
+    Partly,
     Refused,
     Step,
     Unanswered,
@@ -117,7 +118,7 @@ def test_each_kind_of_data_goes_in_a_frame_of_its_own_and_all_must_be_confirmed(
     station = dialogue()
     (first,) = station.send(delivery(content=BOTH), moment(0)).data
     step = station.receive(confirm(first), moment(1))
-    assert step.happenings == ()
+    assert step.happenings == (Partly(tag=1, frames=1),)
     (second,) = step.data
     assert decode(parse(second))["levels_m"] == [Decimal("-3.250")]
     assert decode(parse(second))["tp"] == decode(parse(first))["tp"]
@@ -488,3 +489,17 @@ def test_the_time_of_a_confirm_of_2021_is_the_centres_unless_it_repeats_ours():
             at("2026-11-09T08:46:07")
         ] * sets
         assert all(not station.answer(each.token, {}, moment(2)).data for each in found if isinstance(each, Asked))
+
+
+def test_a_frame_that_was_confirmed_does_not_come_again_on_the_next_connection():
+    station = dialogue(keepalive_s=1000.0)
+    (flow,) = station.send(delivery(content=BOTH), moment(0)).data
+    found = station.receive(confirm(flow), moment(1))
+    assert found.happenings == (Partly(tag=1, frames=1),)
+    for s in (11, 21, 31):
+        ended = station.tick(moment(s))
+    assert ended == Step((), (Unanswered(tag=1),))
+    station = dialogue()
+    (level,) = station.send(replace(delivery(content=BOTH), confirmed=1), moment(40)).data
+    assert "levels_m" in decode(parse(level))
+    assert station.receive(confirm(level), moment(41)).happenings == (Acknowledged(tag=1),)
