@@ -18,7 +18,7 @@ from agent.clock import SystemClock, date_of
 from agent.control import DaemonAwayError
 from agent.derive.counter import is_coarser
 from agent.form.problems import near
-from agent.intakes.settings import EnergySource, WaterSource
+from agent.intakes.settings import EnergySource, IntakeSettings, WaterSource
 from agent.intakes.withdrawing import WITHDRAWABLE
 from agent.model import Reason, StoredRound
 from agent.quantities import QUANTITIES, STATUS
@@ -71,6 +71,10 @@ class Desk:
     def meter(self, name: str) -> str:
         """A meter that there is. Raises Wrong."""
         names = [*self.config.meters, *self.config.manual]
+        if name in self.config.intakes:
+            raise Wrong(
+                "INTAKE", value=name, known=" ".join(each.meter for each in _sources(self.config.intakes[name]))
+            )
         if name not in names:
             raise Wrong("METER", value=name, known=" ".join(names), **_guess(name, names))
         return name
@@ -102,9 +106,7 @@ class Desk:
     def digits(self, meter: str, quantity: str) -> int:
         """Digits before the point, as an intake has them of that counter."""
         for intake in self.config.intakes.values():
-            sources: list[WaterSource | EnergySource] = [*intake.water, *intake.check_meters]
-            sources += [intake.energy] if intake.energy is not None else []
-            for source in sources:
+            for source in _sources(intake):
                 if (source.meter, source.quantity) == (meter, quantity):
                     return source.digits
         return _MOST_DIGITS
@@ -114,7 +116,7 @@ class Desk:
         if text is None:
             return self.now_ms
         moment = self.site.moment(text)
-        if moment is None:
+        if moment is None or ":" not in text:  # a day alone would be its midnight, hours before the meter was read
             raise Wrong("TIME", value=text)
         at_ms = _ms_of(moment)
         if at_ms > self.now_ms + _SLACK_S * 1000:
@@ -162,7 +164,11 @@ class Desk:
         before = self.known(meter, quantity, at_ms)
         if before is None:
             return odd
-        words = {"value": value, "known": before.value, "at": self.site.local(before.at_ms), "meter": meter}
+        words = {
+            "value": f"{value:f}", "known": f"{before.value:f}", "at": self.site.local(before.at_ms), "meter": meter,
+        }  # fmt: skip
+        if before.at_ms == at_ms:
+            odd.append(Odd("SAME_TIME", words))
         if QUANTITIES[quantity].counter and value < before.value:
             odd.append(Odd("LOWER", words))
         elif _is_far(value, before.value):
@@ -172,7 +178,9 @@ class Desk:
     def ends_oddly(self, meter: str, quantity: str, old_final: Decimal, at_ms: int) -> list[Odd]:
         """What has to be confirmed of an old register's last number; a display may have fewer places than the line."""
         known = self.known(meter, quantity, at_ms)
-        fine = {"EARLIER"} | ({"LOWER"} if known is not None and is_coarser(old_final, known.value) else set())
+        fine = {"EARLIER", "SAME_TIME"} | (
+            {"LOWER"} if known is not None and is_coarser(old_final, known.value) else set()
+        )
         return [each for each in self.oddities(meter, quantity, old_final, at_ms) if each.code not in fine]
 
     def begins_oddly(self, meter: str, quantity: str, new_initial: Decimal, at_ms: int) -> list[Odd]:
@@ -207,6 +215,11 @@ class Desk:
         except FileNotFoundError:
             return []
         return [each for each in events if each.rule == rule and name in {each.intake, each.subject.partition("/")[2]}]
+
+
+def _sources(intake: IntakeSettings) -> list[WaterSource | EnergySource]:
+    """What an intake's water comes from, and what checks it."""
+    return [*intake.water, *intake.check_meters, *([] if intake.energy is None else [intake.energy])]
 
 
 def _guess(name: str, names: Sequence[str]) -> dict[str, str]:

@@ -24,6 +24,7 @@ _CHUNK_HEAD = 8  # length and type
 _CHUNK_FRAME = 12  # with the check sum
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # JPEG: SOF0 … SOF15 without DHT, JPG, DAC
 _SCAN, _END = 0xDA, b"\xff\xd9"
+_PHONE = (b"heic", b"heix", b"hevc", b"mif1", b"msf1", b"avif")  # brands of ISO/IEC 23008-12 and AV1 pictures
 _WEBP = (b"VP8 ", b"VP8L", b"VP8X")
 _MODE = 0o640
 
@@ -104,7 +105,8 @@ def keep(source: Path, store: Path, *, most_bytes: int = MOST_BYTES) -> Photo:
     data = _content(source, most_bytes)
     kind = type_of(data)
     if kind is None:
-        raise PhotoError("TYPE", path=source)
+        is_of_a_phone = data[4:8] == b"ftyp" and data[8:12] in _PHONE
+        raise PhotoError("HEIC" if is_of_a_phone else "TYPE", path=source)
     digest = hashlib.sha256(data).hexdigest()
     name = f"{DIRECTORY}/{digest}.{_EXTENSIONS[kind]}"
     try:

@@ -76,7 +76,8 @@ def test_the_same_photo_twice_is_one_file(tmp_path: Path) -> None:
 
 def test_what_is_too_large_missing_or_no_photo_is_named(tmp_path: Path) -> None:
     source = tmp_path / "a.jpg"
-    for content, most, code in ((PNG, len(PNG) - 1, "SIZE"), (b"hello", 100, "TYPE")):
+    heic = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"
+    for content, most, code in ((PNG, len(PNG) - 1, "SIZE"), (b"hello", 100, "TYPE"), (heic, 100, "HEIC")):
         source.write_bytes(content)
         with pytest.raises(PhotoError) as caught:
             keep(source, tmp_path / "state.db", most_bytes=most)

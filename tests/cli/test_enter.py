@@ -103,6 +103,7 @@ def test_a_polled_meter_can_be_read_by_hand_too(here: Path, say: Say) -> None:
     [
         (("enter", "reading", "old-wel", "volume_forward", "1"), "Did you mean old-well?"),
         (("enter", "reading", "old-well", "volume_forwrad", "1"), "volume_forward"),
+        (("enter", "reading", "well-3", "volume_forward", "1"), "name its meter: main-flow"),
         (("enter", "reading", "old-well", "flow_rate", "1"), "does not tell flow_rate"),
         ((*READING, "12,5"), "12,5 is no number"),
         ((*READING, "-1"), "below 0"),
@@ -140,6 +141,24 @@ def test_a_slip_of_the_finger_is_asked_before_it_is_booked(here: Path, say: Say)
     assert say(*READING, "10000", "--at", days_ago(4), "--yes")[0] == 0
     assert say(*READING, "10100", "--at", days_ago(3))[0] == 0
     assert [row.body["value"] for row in ledger(here)] == ["1000", "10000", "10100"]
+
+
+def test_a_second_reading_of_one_moment_is_asked(here: Path, say: Say) -> None:
+    at = days_ago(2)
+    assert say(*READING, "1000", "--at", at)[0] == 0
+    for value in ("1000", "1010"):
+        status, _, err = say(*READING, value, "--at", at)
+        assert status == 1
+        assert "1000 at" in " ".join(err.split())
+    assert len(ledger(here)) == 1
+    assert say(*READING, "1010", "--at", at, "--yes")[0] == 0
+    assert say(*READING, "1e4", "--at", days_ago(1))[2].startswith("10000 ")
+
+
+def test_a_day_without_its_time_is_none_of_a_reading(say: Say) -> None:
+    status, _, err = say(*READING, "1", "--at", days_ago(2)[:10])
+    assert status == 2
+    assert "08:00" in err
 
 
 def test_a_photo_that_is_none_stops_the_entry(here: Path, say: Say) -> None:
