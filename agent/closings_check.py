@@ -1,14 +1,17 @@
 """Whether the closings of a file are those that its sealed readings tell.
 
-Strategy: closings themselves are not sealed, but each was told as a reading of its intake, which is a round and sealed.
-A report is made from the newest closing of an hour, so that one must be what the newest such round says. Rounds are
-walked once, by number; only hours that were settled anew are remembered until their newest round comes by.
-In a gap too long for a boundary the reading tells the hourly view, which is pro rata, and the report uses what one end
-of the gap says: then the view must be the reading's, and of one register the settled volume that of an end.
+Strategy: closings themselves are not sealed, but each was told as a reading of its intake, which is a round and sealed,
+and its proof names the hash of the closing. A report is made from the newest closing of an hour, so that one must be
+what the newest such round says. Rounds are walked once, by number; only hours that were settled anew are remembered
+until their newest round comes by.
+Readings from before their proof named the hash tell only the volume. In a gap too long for a boundary that is the
+hourly view, which is pro rata, and the report uses what one end of the gap says: then the view must be the reading's,
+and of one register the settled volume that of an end.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -16,14 +19,17 @@ from decimal import Decimal, DecimalException
 from typing import Any, NamedTuple
 
 from agent.model import INTAKE
-from agent.store.packing import unpack
+from agent.store.packing import unpack, unpack_raw
 
 _TOTAL, _HOUR = "volume_withdrawn", "volume_hour"
 _CLOSING = "SELECT body FROM closing WHERE intake = ? AND at_ms = ? ORDER BY revision DESC LIMIT 1"
 
 
 class Altered(NamedTuple):
-    """A closing that is not what was told of its hour: `number` of the round that tells it, and both volumes in m³."""
+    """A closing that is not what was told of its hour: `number` of the round that tells it, and both volumes in m³.
+
+    Where the volumes are the same, `told` and `found` are the hashes of the closing's body.
+    """
 
     number: int
     intake: str
@@ -35,25 +41,27 @@ class Altered(NamedTuple):
 def altered_closings(connection: sqlite3.Connection, spell: Callable[[int], tuple[int | None, Any]]) -> list[Altered]:
     """All of them, by intake and hour. `spell` gives the offset (ms) of a round's boot and where that ends."""
     pending: dict[tuple[str, int], Altered] = {}
-    for number, intake, at_ms, volume in _told(connection, spell):
+    for number, intake, at_ms, volume, sha256 in _told(connection, spell):
         try:
             row = connection.execute(_CLOSING, (intake, at_ms)).fetchone()
         except ValueError:  # a name that is no text; its layout is broken, and says so
             continue
         if row is None:
             continue
-        found = _volume_of(row[0])
-        if _same(found, volume):
+        found, body_sha256 = _volume_of(row[0]), hashlib.sha256(str(row[0]).encode()).hexdigest()
+        is_same = _same(found, volume)
+        if body_sha256 == sha256 or (is_same and not sha256):
             pending.pop((intake, at_ms), None)
         else:
-            pending[intake, at_ms] = Altered(number, intake, at_ms, volume, found)
+            both = (sha256, body_sha256) if is_same else (volume, found)
+            pending[intake, at_ms] = Altered(number, intake, at_ms, *both)
     return [pending[key] for key in sorted(pending)]
 
 
 def _told(
     connection: sqlite3.Connection, spell: Callable[[int], tuple[int | None, Any]]
-) -> Iterator[tuple[int, str, int, str]]:
-    """Round, intake, hour (UTC ms) and total of each reading that tells a closing, by number."""
+) -> Iterator[tuple[int, str, int, str, str]]:
+    """Round, intake, hour (UTC ms), total, and hash of the closing, of each reading that tells one, by number."""
     query = "SELECT id, meter, quantities FROM layout WHERE protocol = ?"
     places: dict[int, tuple[str, int]] = {}
     for number, meter, names in connection.execute(query, (INTAKE,)):
@@ -62,15 +70,23 @@ def _told(
             places[number] = (meter, quantities.index(_TOTAL))
     until, offset_ms = 0, None
     marks = ", ".join("?" * len(places))
-    query = f"SELECT number, layout, boot_ms, body FROM round WHERE layout IN ({marks}) ORDER BY number"  # noqa: S608  # marks only
-    for number, layout, boot_ms, body in connection.execute(query, tuple(places)):
+    query = f"SELECT number, layout, boot_ms, body, raw FROM round WHERE layout IN ({marks}) ORDER BY number"  # noqa: S608  # marks only
+    for number, layout, boot_ms, body, raw in connection.execute(query, tuple(places)):
         if number >= until:
             offset_ms, end = spell(number)
             until = (1 << 62) if end is None else end
         meter, place = places[layout]
         texts = unpack(body)
         if offset_ms is not None and place < len(texts) and (total := texts[place]) is not None:
-            yield number, meter, boot_ms + offset_ms, total
+            yield number, meter, boot_ms + offset_ms, total, _hash_in(raw)
+
+
+def _hash_in(raw: bytes) -> str:
+    """The hash of the closing that a reading's proof names; "" where it names none."""
+    try:
+        return str(json.loads(unpack_raw(raw)[0]).get("closing", ""))
+    except (ValueError, LookupError, AttributeError):  # a proof that is none; its round is broken, and says so
+        return ""
 
 
 def _volume_of(body: str) -> str:

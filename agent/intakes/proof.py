@@ -10,11 +10,13 @@ A reading of a booked interval (times in UTC ms, volumes in m³, energies in kWh
 `coefficient` is `id@version`. `parts` stand there where several coefficients or pumps have a share of the interval.
 `rules` are those that found something. What has no value is left out. A closing has instead of an interval:
 `before` and `after` {id, at_ms, total}, the readings around it; `method`, `settled` the total that both sides use;
-`hour` and `day` the volumes, `flags` and `day_flags` their words; `registers` {METER: {before, after}}.
+`hour` and `day` the volumes, `flags` and `day_flags` their words; `registers` {METER: {before, after}}; `closing` the
+SHA-256 of the closing's body as it is stored, so that the seal of the reading covers all of it.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from decimal import Decimal
@@ -121,6 +123,7 @@ def closing_proof(hour: Hour, *, origin: str, judged: Judgement, software: str) 
         "method": hour.method,
         "settled": text_of(hour.settled_m3),
         "registers": hour.body["registers"],
+        "closing": hashlib.sha256(canonical(hour.body).encode()).hexdigest(),
         "qc": int(worst(hour.flags) if hour.hour_m3 is not None else Qartod.MISSING),
         "software": software,
     }

@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 
 from agent.cli.main import main
+from agent.closings_check import _hash_in
 from agent.model import Layout
+from agent.store.packing import pack_raw
 from agent.store.store import Store
 from tests.bookkept import HOUR_MS, Books, ms
 
@@ -53,6 +55,39 @@ def test_a_gap_is_no_alteration(station: Books, capsys: pytest.CaptureFixture[st
     assert body["view"] != body["settled"]["volume"]
     assert INSIDE_MS - GAP[0] <= 2 * HOUR_MS
     assert verified(station.path, capsys) == 0
+
+
+@pytest.mark.parametrize("changed", ["energy", "tally", "counts", "registers", "method"])
+def test_whatever_else_is_changed_in_a_closing_is_found(
+    station: Books, capsys: pytest.CaptureFixture[str], tmp_path: Path, changed: str
+) -> None:
+    body = body_in(station.path, "well-3")
+    match changed:
+        case "energy":
+            body["settled"]["energy"] = "1.000000"
+        case "tally":
+            body["tally"]["volumes"] = {"W7@5": "1"}
+        case "counts":
+            body["counts"]["good"] += 1
+        case "registers":
+            body["registers"]["pump-kwh"]["before"]["register"] = "1"
+        case "method":
+            body["settled"]["method"] = "read"
+    copy = tmp_path / "copy.db"
+    with closing(sqlite3.connect(station.path)) as source, closing(sqlite3.connect(copy)) as connection:
+        source.backup(connection)
+        text = json.dumps(body, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+        assert text != json.dumps(body_in(station.path, "well-3"), sort_keys=True, separators=(",", ":"))
+        connection.execute("UPDATE closing SET body = ? WHERE intake = ? AND at_ms = ?", (text, "well-3", INSIDE_MS))
+        connection.commit()
+    assert verified(copy, capsys) == 1
+    assert "The closing of an hour is not what" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_reading_from_before_closings_had_a_hash_names_none() -> None:
+    assert _hash_in(pack_raw((b'{"form":1}', b"7"))) == ""
+    assert _hash_in(pack_raw((b'{"closing":"ab"}', b"7"))) == "ab"
+    assert _hash_in(pack_raw((b"[]", b"7"))) == _hash_in(pack_raw((b"", b"7"))) == ""
 
 
 @pytest.mark.parametrize("place", ["settled", "view"])
