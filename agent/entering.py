@@ -194,6 +194,16 @@ class Desk:
         words = {"value": new_initial, "known": after.value, "at": self.site.local(after.at_ms), "meter": meter}
         return [Odd("GOES_ON", words)]
 
+    def reach(self, subject: str, at_ms: int) -> None:
+        """Nothing, where what is declared of a meter can be booked from that time on. Raises Wrong."""
+        for name, intake in self.config.intakes.items():
+            try:
+                is_reached = subject not in intake.meters or self.book.reaches_back(name, at_ms)
+            except FileNotFoundError:
+                return
+            if not is_reached:
+                raise Wrong("PURGED", intake=name, at=self.site.local(at_ms))
+
     def withdrawable(self, number: int) -> LedgerRow:
         """A declaration that can be withdrawn, by its number in the ledger. Raises Wrong."""
         try:

@@ -29,7 +29,7 @@ from drivers.registry import DRIVERS
 
 HELP_KEY = "cli.verb.enter"
 _MEGABYTE = 1_000_000
-_NOT_THE_INPUT = frozenset({"CLOCK", "NOTHING_OPEN"})
+_NOT_THE_INPUT = frozenset({"CLOCK", "NOTHING_OPEN", "PURGED"})
 _TEXTS = ("reason", "serial_old", "serial_new", "seal_old", "seal_new", "tester")
 
 
@@ -180,6 +180,7 @@ def _replacement(arguments: argparse.Namespace, desk: Desk, declaring: Declaring
     meter = desk.meter(arguments.meter)
     quantity = desk.quantity(meter, arguments.quantity, counter=True)
     at_ms, new = desk.moment(arguments.at), desk.value(arguments.new_initial, meter, quantity)
+    desk.reach(meter, at_ms)
     odd = []
     if arguments.old_final is None:
         final = None
@@ -211,6 +212,7 @@ def _decision(arguments: argparse.Namespace, desk: Desk, declaring: Declaring) -
     meter = desk.meter(arguments.meter)
     quantity = desk.quantity(meter, arguments.quantity, counter=True)
     register, at_ms = desk.value(arguments.register, meter, quantity), desk.moment(arguments.at)
+    desk.reach(meter, at_ms)
     if arguments.wraps is not None and arguments.wraps < 0:
         raise Wrong("WRAPS", value=arguments.wraps)
     known = desk.known(meter, quantity, at_ms)
@@ -238,6 +240,8 @@ def _acknowledge(arguments: argparse.Namespace, desk: Desk, declaring: Declaring
 
 def _withdrawal(arguments: argparse.Namespace, desk: Desk, declaring: Declaring) -> dict[str, Any]:
     row = desk.withdrawable(arguments.row)
+    if row.at_ms is not None:
+        desk.reach(row.subject, row.at_ms)
     body = {"id": row.id, "kind": row.kind, "reason": arguments.reason}
     told = declaring.declare(WITHDRAWAL, row.subject, row.at_ms, body, arguments.who)
     return {"withdrawn": row.id, "kind": row.kind, "subject": row.subject, "at_ms": row.at_ms,

@@ -26,6 +26,11 @@ _TOLD = (
     " AND layout IN (SELECT id FROM layout WHERE protocol = ? AND meter = ? AND period_ms = ?)"
     " ORDER BY number DESC LIMIT 1"
 )
+_REACHES = (  # a midnight to begin from, or nothing derived since
+    "SELECT 1 WHERE EXISTS"
+    " (SELECT 1 FROM closing WHERE intake = ?1 AND state IS NOT NULL AND at_ms <= ?2 AND number >= ?3)"
+    " OR NOT EXISTS (SELECT 1 FROM closing WHERE intake = ?1 AND at_ms >= ?2)"
+)
 _EVENTS = (
     "SELECT rule, version, intake, subject, quantity, began_ms, ended_ms, level, first, last, body FROM event"
     " WHERE (?1 IS NULL OR intake = ?1) AND (?2 IS NULL OR ended_ms IS NULL OR ended_ms >= ?2)"
@@ -144,6 +149,11 @@ class BookReader:
             for (number,) in self.rounds.query(_TOLD, where):
                 return self._round(number)[0]
         return None
+
+    def reaches_back(self, intake: str, at_ms: int) -> bool:
+        """Whether the intake's water can be derived anew from `at_ms` (UTC ms) on: its rounds since are stored."""
+        gone = self.rounds.gone()
+        return not gone or bool(self.rounds.query(_REACHES, (intake, at_ms, gone)))
 
     def events(
         self,

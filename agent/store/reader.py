@@ -209,6 +209,11 @@ class Reader:
         )
         return Counts(last - deleted, first, last, int(meta.get("evicted", "0")), size)
 
+    def gone(self) -> int:
+        """Up to this number rounds are missing that retention or a damage took; 0 for none."""
+        deleted = self._deleted()
+        return (deleted[-1][1] or 0) if deleted else 0
+
     def _deleted(self) -> Ranges:
         """The numbers that are no longer in the file."""
         rows = self.query("SELECT value FROM meta WHERE name = 'deleted'", ())

@@ -274,6 +274,38 @@ def test_a_nameplate_is_kept_with_its_photos_and_needs_one(here: Path, say: Say)
     assert (here / "state" / row.body["photo"][0]["file"]).read_bytes() == PNG
 
 
+def test_what_can_no_longer_be_booked_is_refused_and_not_entered(here: Path, say: Say) -> None:
+    assert say(*REPLACEMENT, "--at", days_ago(6), "--old-final", "5", "--new-initial", "0")[0] == 0
+    with closing(sqlite3.connect(here / "state" / "qushui.db")) as database:
+        rows = [("well-5", ms_of(days_ago(day, 0)), 1, 1000 - 100 * day, "{}", "{}") for day in (7, 5, 3, 1)]
+        database.executemany("INSERT INTO closing VALUES (?, ?, ?, ?, ?, ?)", rows)
+        database.execute("INSERT OR REPLACE INTO meta VALUES ('deleted', '[[1, 600]]')")  # up to four days ago
+        database.commit()
+    site = here / "agent.yaml"
+    well = "  well-5: {code: '5', water: {electricity: pump-kwh, coefficient: W7, rated_kw: 15}}\n"
+    site.write_text(site.read_text("utf-8") + well, encoding="utf-8")
+    words = ("--old-final", "5", "--new-initial", "0", "--yes")
+    status, _, err = say(*REPLACEMENT, "--at", days_ago(4), *words)
+    assert status == 1
+    assert "no longer stored" in err
+    assert say("enter", "withdrawal", "1", "--reason", "slip")[0] == 1
+    decision = (
+        "enter",
+        "decision",
+        "pump-kwh",
+        "--quantity",
+        "energy_import",
+        "--register",
+        "5",
+        "--restart",
+        "--reason",
+        "x",
+    )
+    assert say(*decision, "--at", days_ago(4), "--yes")[0] == 1
+    assert len(ledger(here)) == 1
+    assert say(*REPLACEMENT, "--at", days_ago(2), *words)[0] == 0
+
+
 def test_only_what_is_open_can_be_acknowledged(here: Path, say: Say) -> None:
     words = ("enter", "acknowledge", "well-3", "r16", "--reason", "meant")
     assert say(*READING, "1", "--at", days_ago(1))[0] == 0  # makes the database
