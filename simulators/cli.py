@@ -23,9 +23,11 @@ _INTERRUPTED = 130  # as a shell reports SIGINT
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line: exit status 0 done, 1 the field says no, 2 the input is wrong."""
-    for stream in (sys.stdout, sys.stderr):
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
         if reconfigure := getattr(stream, "reconfigure", None):
-            reconfigure(errors="replace")  # a terminal without Chinese shows "?" and goes on
+            reconfigure(
+                errors="replace"
+            )  # a terminal without Chinese shows "?" and goes on; so does a console that gets other bytes
     parser = argparse.ArgumentParser(prog="qushui-sim", description="simulated meters, platforms, pump house / 模拟器")
     subparsers = parser.add_subparsers(dest="part", required=True)
     for part in _PARTS:

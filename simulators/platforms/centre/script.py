@@ -62,6 +62,8 @@ def action_of(line: str, protocol: Protocol) -> Action:
     if not words:
         raise OrderError("nothing to do; try help")
     verb, rest = words[0].lower(), words[1:]
+    if rest and verb in {"close", "reset", *SHOWING} - {"last"}:
+        raise OrderError(f"{verb} {' '.join(rest)}: {verb} takes nothing")
     if verb in {"close", "reset"}:
         return _checked(Action("link", verb, station), protocol)
     if verb in {"ack", "raw", "set"}:

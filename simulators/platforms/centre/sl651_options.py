@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -9,7 +10,7 @@ from typing import Any
 
 from agent.uplinks.sl651_wire.codes import STANDARD, Dialect
 
-_PASSWORD_BYTES = 2
+_LAST_CENTRE = 255
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +28,7 @@ class Sl651Options:
 def _password(text: str) -> str | None:
     if text == "any":
         return None
-    if len(bytes.fromhex(text)) != _PASSWORD_BYTES:
+    if re.fullmatch("[0-9A-Fa-f]{4}", text) is None:
         raise ValueError("four hex digits, or any")
     return text.upper()
 
@@ -38,7 +39,13 @@ def _end(text: str) -> str:
     return text.upper()
 
 
-SETTINGS: Mapping[str, Callable[[str], Any]] = MappingProxyType(
-    {"end": _end, "password": _password, "centre": lambda text: None if text == "any" else int(text)}
-)
+def _centre(text: str) -> int | None:
+    if text == "any":
+        return None
+    if not text.isdecimal() or int(text) > _LAST_CENTRE:
+        raise ValueError(f"0 to {_LAST_CENTRE}, or any")
+    return int(text)
+
+
+SETTINGS: Mapping[str, Callable[[str], Any]] = MappingProxyType({"end": _end, "password": _password, "centre": _centre})
 """What may change while a centre runs, and how its text is read. Raises ValueError."""

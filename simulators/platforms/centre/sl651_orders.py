@@ -70,7 +70,7 @@ def downlink_of(words: list[str]) -> Downlink:
         raise OrderError(f"at={sent}: expected YYMMDDhhmmss")
     try:
         parts = make(arguments)
-    except (ValueError, KeyError, InvalidOperation) as error:
+    except (ValueError, KeyError) as error:
         raise OrderError(f"{' '.join(words)}: {error}") from error
     return Downlink(name=" ".join([f"{function:02X}", *words[1:]]), function=function, parts=parts, sent=sent)
 
@@ -97,7 +97,21 @@ def _named(arguments: Arguments, *names: str) -> list[str]:
 
 def _identifier(text: str) -> bytes:
     found = next((guide for guide, kind in KINDS.items() if kind.name == text), None)
-    return bytes.fromhex(text) if found is None else found
+    return _bytes(text, "an identifier in hex digits, or a name of table C.1") if found is None else found
+
+
+def _bytes(text: str, expected: str = "pairs of hex digits") -> bytes:
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        raise OrderError(f"{text!r}: expected {expected}") from None
+
+
+def _number(text: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        raise OrderError(f"{text!r}: a number expected") from None
 
 
 def _element(text: str) -> Wanted:
@@ -105,7 +119,10 @@ def _element(text: str) -> Wanted:
     name, _, defined = text.partition("/")
     identifier = _identifier(name)
     if defined:
-        return Wanted(identifier, int(defined, 16))
+        form = _bytes(defined, "a data definition of two hex digits")
+        if len(form) != 1:
+            raise OrderError(f"{defined!r}: expected a data definition of two hex digits")
+        return Wanted(identifier, form[0])
     return Wanted(identifier, default_definition(identifier) if identifier in KINDS else definition(6, 0))
 
 
@@ -128,7 +145,7 @@ def _period(arguments: Arguments) -> tuple[Part, ...]:
 def _reading(*, is_basic: bool) -> Callable[[Arguments], tuple[Part, ...]]:
     def made(arguments: Arguments) -> tuple[Part, ...]:
         (identifiers,) = _named(arguments, "id")
-        return tuple(wanted(bytes.fromhex(each), is_basic=is_basic) for each in identifiers.split(","))
+        return tuple(wanted(_bytes(each), is_basic=is_basic) for each in identifiers.split(","))
 
     return made
 
@@ -136,29 +153,33 @@ def _reading(*, is_basic: bool) -> Callable[[Arguments], tuple[Part, ...]]:
 def _basic(arguments: Arguments) -> tuple[Part, ...]:
     if not arguments:
         raise OrderError("expected ID=BYTES, for example 0C=02")
-    return tuple(basic_parameter(bytes.fromhex(key), bytes.fromhex(value)) for key, value in arguments.items())
+    return tuple(basic_parameter(_bytes(key), _bytes(value)) for key, value in arguments.items())
 
 
 def _run(arguments: Arguments) -> tuple[Part, ...]:
     if not arguments:
         raise OrderError("expected ID=NUMBER, for example 20=1")
-    return tuple(_parameter(bytes.fromhex(key), value) for key, value in arguments.items())
+    return tuple(_parameter(_bytes(key), value) for key, value in arguments.items())
 
 
 def _parameter(identifier: bytes, value: str) -> Element:
     """A run parameter in its form; in brackets any form: `42=0.5/6.3`, digits and decimals."""
     text, _, form = value.partition("/")
     if not form:
-        return run_parameter(identifier, Decimal(text))
+        try:
+            return run_parameter(identifier, _number(text))
+        except KeyError:
+            name = identifier.hex().upper()
+            raise OrderError(f"{name}: no form is known; give one, for example {name}={text}/6.3") from None
     digits, _, decimals = form.partition(".")
-    return number(identifier, Decimal(text), digits=int(digits), decimals=int(decimals or 0))
+    return number(identifier, _number(text), digits=int(digits), decimals=int(decimals or 0))
 
 
 def _password(arguments: Arguments) -> tuple[Part, ...]:
     texts = _named(arguments, "old", "new")
-    if any(len(bytes.fromhex(text)) != _PASSWORD_BYTES for text in texts):
+    if any(len(_bytes(text)) != _PASSWORD_BYTES for text in texts):
         raise OrderError("a password has four hex digits")
-    return tuple(basic_parameter(PASSWORD, bytes.fromhex(text)) for text in texts)
+    return tuple(basic_parameter(PASSWORD, _bytes(text)) for text in texts)
 
 
 def _fixed(identifier: str) -> Callable[[Arguments], tuple[Part, ...]]:
@@ -176,7 +197,7 @@ def _card(arguments: Arguments) -> tuple[Part, ...]:
 
 def _raw(default: str) -> Callable[[Arguments], tuple[Part, ...]]:
     def made(arguments: Arguments) -> tuple[Part, ...]:
-        return (Raw(bytes.fromhex(_named(arguments, "data")[0] if arguments else default)),)
+        return (Raw(_bytes(_named(arguments, "data")[0] if arguments else default)),)
 
     return made
 

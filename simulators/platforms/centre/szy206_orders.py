@@ -75,6 +75,9 @@ _PLAIN: Final = frozenset(
     }
 )
 KNOWN: Final = tuple(sorted({*_PLAIN, *EXAMPLES}))
+_OWN_KEYS: Final[Mapping[int, Mapping[str, str]]] = MappingProxyType(
+    {Afn.LINK: {"link": "F2"}, Afn.SET_CLOCK: {"clock": "2026-11-21T08:00:00", "weekday": "6"}}
+)
 _BYTE = 0xFF
 
 
@@ -129,6 +132,10 @@ def downlink_of(words: list[str]) -> Downlink:
         raise OrderError(f"{words[0]!r}: expected an AFN of {known}, {', '.join(ALIASES)}, or any AFN with data=HEX")
     usual = Kind.FLOW if function == Afn.QUERY_REALTIME else Kind.COMMAND
     func = fields.pop("func", usual)
+    if func not in set(Kind):
+        raise OrderError(f"func={func}: a type code from 0 to {max(Kind)} expected")
+    if data is None:
+        _check_shape(words[0], function, fields)
     if function == Afn.LINK:
         fields = {"link": "F2 keep-alive"} | {key: str(value) for key, value in fields.items()}
     if function == Afn.RESET and not fields:
@@ -144,6 +151,25 @@ def downlink_of(words: list[str]) -> Downlink:
         body = {**found.fields, **({"pw_hex": "0000"} if is_setting(function) else {})}
         _tried(found, body)
     return found
+
+
+def _check_shape(name: str, function: int, fields: Mapping[str, Any]) -> None:
+    """Whether each key is one of this AFN's, and its value a number, a list or a map as in its example."""
+    example = _fields(EXAMPLES[function].split()) if function in EXAMPLES else _OWN_KEYS.get(function, {})
+    for key, value in fields.items():
+        if key not in example:
+            raise OrderError(f"{name} {key}: expected {', '.join(example) or 'nothing'}")
+        if not _is_like(value, example[key]):
+            shown = EXAMPLES.get(function, "")
+            raise OrderError(f"{name} {key}: not of the right form; for example {name} {shown}")
+
+
+def _is_like(value: Any, example: Any) -> bool:
+    if isinstance(example, list):
+        return isinstance(value, list) and bool(value) and all(_is_like(each, example[0]) for each in value)
+    if isinstance(example, dict):
+        return isinstance(value, dict) and bool(value)
+    return not isinstance(value, list | dict)
 
 
 def _tried(downlink: Downlink, body: Mapping[str, Any]) -> None:
@@ -181,7 +207,7 @@ def _fields(words: list[str]) -> dict[str, Any]:
         try:
             found[key] = value if key == "data" else _exact(yaml.load(value, Loader=yaml.BaseLoader), key)  # noqa: S506 - texts only
         except yaml.YAMLError as error:
-            raise OrderError(f"{text}: {error}") from error
+            raise OrderError(f"{text}: no number, list or map as YAML writes them") from error
     return found
 
 
@@ -211,6 +237,9 @@ def _exact(value: Any, key: str) -> Any:
     if key in _TEXTS:
         return value
     try:
-        return int(value) if key in _WHOLE else Decimal(value)
+        found = int(value) if key in _WHOLE else Decimal(value)
     except (ValueError, ArithmeticError, TypeError) as error:
         raise OrderError(f"{key}={value}: a number expected") from error
+    if not Decimal(found).is_finite():
+        raise OrderError(f"{key}={value}: a number expected")
+    return found
