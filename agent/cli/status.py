@@ -14,7 +14,7 @@ from typing import Any
 from agent import page
 from agent.client import DEFAULT_CONFIG, Site, site_of
 from agent.control import ControlError, DaemonAwayError
-from agent.messages import Messages, cause_text, fault_text, refusal_text
+from agent.messages import Messages, cause_text, fault_text, place_text, refusal_text
 from agent.quantities import QUANTITIES, STATUS
 from agent.store.reader import Reader
 
@@ -65,7 +65,7 @@ def _without_daemon(arguments: argparse.Namespace, site: Site, out: Messages) ->
         return 1
     print(out.text("status.store_alone", path=site.store, rounds=counts.rounds, at=site.local(last_ms) or "-"))
     for fault in faults:
-        print(f"{fault.code}  {site.local(fault.began_at_ms)}  {fault.place}")
+        print(f"{fault.code}  {site.local(fault.began_at_ms)}  {place_text(out, fault.place)}")
     print(out.text("status.see_outbox"), file=sys.stderr)
     return 1
 
@@ -176,7 +176,7 @@ def _fault_lines(faults: Iterable[Mapping[str, Any]], site: Site, out: Messages)
     for fault in sorted(faults, key=lambda fault: str(fault["code"])):
         since = out.text("status.since", at=site.local(fault["began"]) or "-", count=fault["count"])
         if fault["code"] in seen:
-            lines.append(f"{fault['code']}  {fault['place']}  {since}")
+            lines.append(f"{fault['code']}  {place_text(out, fault['place'])}  {since}")
             continue
         seen.add(fault["code"])
         head, *rest = fault_text(out, fault["code"], fault["place"], fault["evidence"]).split("\n")

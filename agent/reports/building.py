@@ -138,7 +138,7 @@ def _row(given: IntakeFacts, before: Standing, after: Standing, facts: Facts) ->
         good=gain.counts.good,
         flags=tuple(sorted(flags)),
         level=int(Qartod.MISSING) if volume is None or not levels else max(levels),
-        withheld_m3=withheld_m3(given, gain, local_day(before.at_ms, facts.zone)),
+        withheld_m3=withheld_m3(given, gain, volume, local_day(before.at_ms, facts.zone)),
     )
 
 

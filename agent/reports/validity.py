@@ -6,7 +6,7 @@ from datetime import date
 from decimal import Decimal
 
 from agent.derive.coefficient import CoefficientState
-from agent.derive.exact import ZERO
+from agent.derive.exact import ZERO, rounded_m3
 from agent.intakes.certificates import state_of
 from agent.intakes.settings import Certificate, IntakeSettings
 from agent.reports.closings import Gain
@@ -49,10 +49,15 @@ def coefficients_used(given: IntakeFacts, gain: Gain, day: date) -> tuple[Coeffi
     )
 
 
-def withheld_m3(given: IntakeFacts, gain: Gain, day: date) -> Decimal:
-    """The part of a day's or hour's volume that expired coefficients made: shown, but kept out of vouchers (§9.3-7)."""
+def withheld_m3(given: IntakeFacts, gain: Gain, volume_m3: Decimal | None, day: date) -> Decimal:
+    """The part of a day's or hour's volume that expired coefficients made: shown, but kept out of vouchers (§9.3-7).
+
+    Shares have more places than the volume that was booked; where all of it is withheld, the very volume is.
+    """
     expired = {record.name for record in given.coefficients if record.state_on(day) in _EXPIRED}
-    return sum((volume for name, volume in gain.volumes.items() if name in expired), ZERO)
+    withheld = sum((volume for name, volume in gain.volumes.items() if name in expired), ZERO)
+    is_all = all(name in expired for name, volume in gain.volumes.items() if volume)
+    return volume_m3 if withheld and is_all and volume_m3 is not None else rounded_m3(withheld)
 
 
 def _iso(day: date | None) -> str:

@@ -61,6 +61,20 @@ def test_water_by_an_expired_coefficient_is_shown_and_kept_out_of_the_voucher() 
     assert (accepted.voucher_m3, accepted.withheld_m3) == (30, 20)
 
 
+@pytest.mark.parametrize(
+    ("share", "withheld"), [("20.000000333", "20.000000"), ("19.999999667", "20.000000"), ("19.5000004", "19.500000")]
+)
+def test_what_is_withheld_has_no_more_places_than_the_volume_and_never_exceeds_it(share: str, withheld: str) -> None:
+    """Shares are kept to 10⁻⁹ m³: the whole of a volume by an expired coefficient must leave a voucher of exactly 0."""
+    others = {} if share != "19.5000004" else {"W8@1": "0.4999996"}
+    ended = replace(W7, valid_to=date(2026, 9, 1))
+    end = standing(END, "20")
+    tally = {**end.tally, "volumes": {**end.tally["volumes"], **others, "W7@1": share}}
+    told = intake(facts_of([standing(BEGIN, "0"), replace(end, tally=tally)], coefficients=(ended,)))
+    assert told.withheld_m3 == Decimal(withheld)
+    assert told.voucher_m3 == 20 - Decimal(withheld)
+
+
 def test_an_account_that_began_inside_the_period_counts_from_nought() -> None:
     told = intake(facts_of([standing(BEGIN + DAY_MS, "7"), standing(END, "30")], has_begun=False))
     assert told.begin is not None
