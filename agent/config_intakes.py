@@ -56,7 +56,10 @@ def known_meters(
     """The meters that stand, among all `names` of the file."""
     return KnownMeters(
         names=names,
-        quantities={name: each.quantities for name, each in {**polled, **manual}.items()},
+        quantities={
+            **{name: each.quantities for name, each in polled.items()},
+            **{name: each.quantities for name, each in manual.items()},
+        },
         periods_ms={
             **{name: each.poll_ms for name, each in polled.items()},
             **{name: each.period_ms for name, each in manual.items()},
