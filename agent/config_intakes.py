@@ -19,7 +19,7 @@ from agent.archive.shelf import Shelf
 from agent.form.judge import accepted
 from agent.form.nodes import Document, Node, Steps, is_name, shown
 from agent.form.problems import near
-from agent.intakes.form import ConvertedForm, IntakeForm, PermitForm, RangeForm, StatusForm, Total
+from agent.intakes.form import CertificateForm, ConvertedForm, IntakeForm, PermitForm, RangeForm, StatusForm, Total
 from agent.intakes.making import settings_of
 from agent.intakes.settings import IntakeSettings
 from agent.quantities import QUANTITIES
@@ -106,6 +106,7 @@ def intakes_of(document: Document, meters: KnownMeters, shelf: Shelf, zone: tzin
         _check_status(document, path)
         _check_ways(document, path, node)
         for way in _WAYS:
+            _check_certificates(document, (*path, way))
             _check_electricity(document, (*path, way), meters.by_hand)
         form = _archived(document, path, node, shelf, taken)
         if form is not None:
@@ -236,6 +237,19 @@ def _check_permit(document: Document, path: Steps) -> None:
     if permit.valid_from is not None and permit.valid_until is not None and permit.valid_until < permit.valid_from:
         first, last = permit.valid_from.isoformat(), permit.valid_until.isoformat()
         document.complain((*place, "valid_until"), "ends-before", value=last, limit=first)
+
+
+def _check_certificates(document: Document, path: Steps) -> None:
+    """No certificate ends before it was issued."""
+    node, _ = document.root.at(path)
+    places = [path, *((*path, "meters", index) for index in range(len(node.items("meters"))))]
+    for place in places:
+        certificate = _part(document, (*place, "certificate"), CertificateForm)
+        if certificate is None or certificate.issued is None or certificate.valid_until is None:
+            continue
+        if certificate.valid_until < certificate.issued:
+            first, last = certificate.issued.isoformat(), certificate.valid_until.isoformat()
+            document.complain((*place, "certificate", "valid_until"), "ends-before", value=last, limit=first)
 
 
 def _check_range(document: Document, path: Steps) -> None:

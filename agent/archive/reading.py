@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel
 
 from agent.archive.checking import certificate_of
-from agent.archive.form import ArchivedElectricityForm, ArchiveForm
+from agent.archive.form import ArchivedElectricityForm, ArchiveForm, MeteringForm
 from agent.archive.record import Archive
 from agent.archive.shelf import Shelf
 from agent.form.judge import accepted, judged, keys_of, section_of
@@ -48,6 +49,7 @@ def take(shelf: Shelf, intake: str, file: str, form: IntakeForm | None) -> Intak
     archive = judged(document, (), ArchiveForm)
     standing = _standing(document) if archive is None else archive
     _check_multiplier(document, standing.electricity)
+    _check_metering(document, standing.metering)
     if form is not None:
         _compare(document, intake, pairs(standing, form))
     shelf.problems += document.problems
@@ -55,6 +57,18 @@ def take(shelf: Shelf, intake: str, file: str, form: IntakeForm | None) -> Intak
         return None
     shelf.archives[intake] = Archive(file=file, text=document.text, data=plain(archive))
     return None if form is None else completed(form, archive)
+
+
+def _check_metering(document: Document, metering: MeteringForm) -> None:
+    """No certificate ends before its verification; Q1, Q3 and Q4 grow in this order."""
+    certificate = metering.cert
+    if certificate.date is not None and certificate.valid_to is not None and certificate.valid_to < certificate.date:
+        first, last = certificate.date.isoformat(), certificate.valid_to.isoformat()
+        document.complain(("metering", "cert", "valid_to"), "ends-before", value=last, limit=first)
+    flows = [(key, value) for key in ("q1", "q3", "q4") if (value := getattr(metering.range, key)) is not None]
+    for (lower, low), (key, value) in pairwise(flows):
+        if value < low:
+            document.complain(("metering", "range", key), "below", value=str(value), limit=str(low), key=lower)
 
 
 def _document(shelf: Shelf, intake: str, file: str) -> Document:

@@ -229,6 +229,16 @@ def test_what_is_wrong_with_a_meter_that_people_read_is_said(meter: str, expecte
             "}, status: [{use: sealed, since: 2026-01-02}, {use: in_use, since: 2026-01-02}]}",
             ("intakes.w.status[1].since", "not-after"),
         ),
+        (
+            "meter: flow",
+            "meter: flow, certificate: {issued: 2026-04-17, valid_until: 2026-04-16}",
+            ("intakes.w.water.certificate.valid_until", "ends-before"),
+        ),
+        (
+            "meter: flow",
+            "meters: [flow, {meter: second, certificate: {issued: 2026-04-17, valid_until: 2025-04-17}}]",
+            ("intakes.w.water.meters[1].certificate.valid_until", "ends-before"),
+        ),
         ("}}", "}, source: surface, aquifer: deep}", ("intakes.w.aquifer", "aquifer-alone")),
         ("}}", "}, season: [04-31, 10-31]}", ("intakes.w.season", "season")),
         ("}}", "}, season: [04-01]}", ("intakes.w.season", "season")),

@@ -84,6 +84,8 @@ def test_the_example_is_what_the_schema_for_editors_accepts() -> None:
         ("point: {cod: '43'}", (1, "point.cod", "unknown-key")),
         ("point: {code: '44'}", (1, "point.code", "archive-differs")),
         ("point: {lon_lat: [28.2, 112.9]}", (1, "point.lon_lat", "lon-lat")),
+        ("metering: {cert: {date: 2026-04-17, valid_to: 2026-04-16}}", (1, "metering.cert.valid_to", "ends-before")),
+        ("metering: {range: {q1: 1, q3: 100, q4: 12}}", (1, "metering.range.q4", "below")),
         ("holder: {contact: {phone: 13800000000}}", (1, "holder.contact.phone", "quote")),
         ("metering: {class: 2}", (1, "metering.class", "quote")),
         ("metering: {cert: {sha256: abc}}", (1, "metering.cert.sha256", "sha256")),
