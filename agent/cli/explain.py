@@ -131,7 +131,7 @@ class _Telling:
 
     def _values(self, node: Node) -> Iterator[str]:
         for name, told in node["values"].items():
-            quality = " ".join(told["quality"])
+            quality = " · ".join(map(self._flag, dict.fromkeys(told["quality"])))
             unit = QUANTITIES[name].unit if name in QUANTITIES else ""
             key = "missing" if told["value"] is None else "value"
             shown = {"value": told["value"], "unit": unit, "quality": quality}
@@ -203,7 +203,7 @@ class _Telling:
                 ends = {"begin": shown["from"], "end": shown["to"], "multiplier": shown["multiplier"]}
                 yield self._text("register", meter=meter, **ends)
         if proof.get("flags"):
-            yield self._text("flags", flags=" ".join(map(self._flag, proof["flags"])))
+            yield self._text("flags", flags=" · ".join(map(self._flag, dict.fromkeys(proof["flags"]))))
         yield from map(self._coefficient, node["coefficients"])
         yield from (self._declared(each) for each in node["declarations"])
 

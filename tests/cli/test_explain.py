@@ -168,6 +168,15 @@ def test_what_is_no_figure_is_refused_in_words(books: Books, capsys, figure: str
     assert words in told[1]
 
 
+@pytest.mark.parametrize(("lang", "words"), [("zh", "无值 GAP 其间没有读数"), ("en", "GAP no readings in between")])
+def test_why_there_is_no_value_is_said_in_words(books: Books, capsys, lang: str, words: str) -> None:
+    figure = derive(books, {"form": 1, "origin": "derived", "flags": ["GAP", "GAP"], "software": "0.1.0"})
+    assert main(["explain", figure, "-c", str(books.config), "--lang", lang]) == 0
+    out = capsys.readouterr().out
+    assert words in out
+    assert out.count("GAP") == 2  # behind the value and among the flags, once each
+
+
 def test_a_quantity_that_the_round_does_not_have_is_refused(books: Books, capsys) -> None:
     found = explain(books, capsys, f"pump-kwh@{DAY}T08:00")
     assert refused(books, capsys, found["id"] + "/flow_rate")[0] == 1
