@@ -17,6 +17,7 @@ from simulators.conformance.verdict import Clause, Heard, Outcome, Verdict
 from simulators.platforms.centre.showing import sentence_of
 
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd]")  # XML 1.0, 2.2
+FACT_SHEET = ", fact sheet"  # ends the document of a clause that no public text has
 STANDARDS = {"dlt645": "DL/T 645", "cjt188": "CJ/T 188"}
 _SUITE = "qushui.conformance"
 
@@ -62,7 +63,9 @@ class Run:
 def clause_text(messages: Messages, clause: Clause, profile: Profile | Subject) -> str:
     """The clause as a person looks it up; a rule of ours in words."""
     if clause.is_standard:
-        return f"{clause.document}, {clause.number}"
+        standard, is_sheet, _ = clause.document.partition(FACT_SHEET)
+        section = messages.text("conformance.sheet", number=clause.number) if is_sheet else clause.number
+        return f"{standard}, {section}"
     return messages.text(
         f"conformance.rule.{clause.document}", profile=profile.name, standard=STANDARDS.get(profile.protocol, "")
     )
