@@ -288,13 +288,12 @@ SZY206_ORDERS: dict[str, Any] = {
     "52": "work_mode",
     "5D": "event_counts",
     "5E": "alarm_bits",
+    "5F": "voltages",
     "90": "result",
     "B0": "meters",
     "B1": "records",
 }
-SZY206_SILENT = {  # 5F: this station knows the phases of no pump
-    "15", "16", "1B", "30", "31", "32", "33", "34", "55", "56", "5F", "91", "92", "93", "B2",
-}  # fmt: skip
+SZY206_SILENT = {"15", "16", "1B", "30", "31", "32", "33", "34", "55", "56", "91", "92", "93", "B2"}
 
 
 def order_of(afn: str) -> str:
