@@ -180,3 +180,10 @@ def value_of(derived, quantity):
 
 def proof_of(derived):
     return json.loads(derived.proof)
+
+
+def stored(settings_, *declared):
+    found = Store(settings_)
+    for each in declared:
+        found.declare(each)
+    return found

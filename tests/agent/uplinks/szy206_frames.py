@@ -38,3 +38,10 @@ def image(size: int, *, afn: int = 0x61, control: int = 0xF0, divs: str = "2A") 
     head = bytes([control]) + bytes.fromhex(divs + ADDRESS) + bytes([afn])
     data = head + size.to_bytes(2, "little") + block
     return bytes([0x68, -(-size // 1024), 0x68]) + data + bytes([check(data), 0x16])
+
+
+TAG = "3015141200"  # day 12, 14:15:30
+LONG_TAG = "30151412052600"  # 2026-05-12 14:15:30
+SHORT = {"sec": 30, "min": 15, "hour": 14, "day": 12, "delay_min": 0}
+LONG = {"time": "2026-05-12T14:15:30", "delay_min": 0}
+CALM = "00006000"  # no alarm; door closed, on battery
