@@ -13,8 +13,8 @@ from agent.bookkeeping import intake_of
 from agent.model import INTAKE, Round
 from agent.rules.faults import fault_of
 from agent.store.book_reader import BookReader
+from tests.agent.intakes.histories import histories, site
 from tests.agent.intakes.rounds import START, STEP, heard
-from tests.agent.intakes.test_account import histories, site
 from tests.agent.store.conftest import Site, layout_of
 
 LAYOUTS = {
