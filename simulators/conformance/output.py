@@ -43,7 +43,10 @@ def add_reports(parser: Any) -> None:
 def check_files(arguments: argparse.Namespace) -> None:
     """Whether the files can be written. Raises InputError."""
     for file in (arguments.html, arguments.junit):
-        if file is not None and not (file.parent.is_dir() and os.access(file.parent, os.W_OK)):
+        if file is None:
+            continue
+        place = file if file.exists() else file.parent
+        if file.is_dir() or not file.parent.is_dir() or not os.access(place, os.W_OK):
             raise InputError("cannot-write", file=file)
 
 

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import socket
 import sys
 import threading
 import time
@@ -33,7 +34,7 @@ _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)?")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, None: 1.0}
 _HEX = re.compile(r"[0-9A-Fa-f]+")
 _STATION_DIGITS, _PASSWORD_DIGITS = 10, 4
-_LAST_CENTRE = 255
+LAST_CENTRE = 255
 
 
 def add_arguments(subparsers: Any) -> None:
@@ -95,11 +96,16 @@ class InputError(Exception):
 
 
 def place_of(text: str) -> tuple[str, int]:
-    """Host and port. Raises InputError."""
+    """IPv4 address and port of `HOST:PORT`. Raises InputError."""
     match = _HOST_PORT.fullmatch(text)
     if match is None or not 0 <= int(match[2]) <= _LAST_PORT:
         raise InputError("place", value=text)
-    return match[1], int(match[2])
+    try:
+        found = socket.getaddrinfo(match[1], int(match[2]), family=socket.AF_INET, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:  # no such name, or none that a name server could be asked for
+        raise InputError("host", value=match[1], detail=str(error)) from error
+    host, port = found[0][4][:2]
+    return str(host), int(port)
 
 
 def link_of(arguments: argparse.Namespace) -> Link:
@@ -113,8 +119,7 @@ def link_of(arguments: argparse.Namespace) -> Link:
             )
         )  # fmt: skip
     password = hex_of("--password", arguments.password, _PASSWORD_DIGITS)
-    if not 0 <= arguments.centre <= _LAST_CENTRE:
-        raise InputError("number", name="--centre", value=arguments.centre, least=0, most=_LAST_CENTRE)
+    within("--centre", arguments.centre, 0, LAST_CENTRE)
     return Sl651Link(
         Sl651Options(
             station=station, timeout_s=arguments.timeout, keepalive_s=arguments.keepalive,
@@ -129,6 +134,12 @@ def hex_of(name: str, text: str, digits: int) -> str:
     if len(text) != digits or _HEX.fullmatch(text) is None:
         raise InputError("hex", name=name, value=text, digits=digits)
     return text.upper()
+
+
+def within(name: str, value: float, least: float, most: float) -> None:
+    """Nothing, where a number is within its bounds. Raises InputError."""
+    if not least <= value <= most:
+        raise InputError("number", name=name, value=value, least=least, most=most)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -180,8 +191,7 @@ def _check(arguments: argparse.Namespace, link: Link) -> None:
         ("--pace", arguments.pace, 0, 3600),
     )
     for name, value, least, most in numbers:
-        if not least <= value <= most:
-            raise InputError("number", name=name, value=value, least=least, most=most)
+        within(name, value, least, most)
     is_forged = any(text.startswith(Behaviour.WRONG_PASSWORD) for text in arguments.behaviour)
     if is_forged and not link.has_password:
         raise InputError("no-password", protocol=link.protocol)

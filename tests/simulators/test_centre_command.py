@@ -22,8 +22,6 @@ import pytest
 from agent.messages import LANGUAGES, Messages
 from simulators.platforms.centre import showing
 from simulators.platforms.centre.archive import Archive
-from simulators.platforms.centre.behaviour import Protocol
-from simulators.platforms.centre.script import Action, Script, action_of, script_of
 from simulators.platforms.centre.server import CentreServer
 from simulators.platforms.mqtt_behaviour import OrderError
 from tests.agent.uplinks.sl651_frames import REPORT, up
@@ -186,6 +184,9 @@ def test_events_come_as_json_and_a_broken_rule_is_the_exit_status():
         ("szy206", "--script", "/nowhere/script.yaml"),
         ("szy206", "--store", "/nowhere/centre.sqlite"),
         ("sl651", "--show", "/nowhere/centre.sqlite"),
+        ("sl651", "--centre", "256"),
+        ("szy206", "--timeout", "0"),
+        ("szy206", "--password", "12g4"),
     ],
 )
 def test_what_cannot_start_says_why(arguments: tuple[str, ...]):
@@ -196,105 +197,7 @@ def test_what_cannot_start_says_why(arguments: tuple[str, ...]):
     assert "Traceback" not in ended.stderr
 
 
-# --- scripts
-
-
-SCRIPT = """
-- ack: never
-- after: 2
-  ack: normal
-  send: "37"
-- wait: 0.2
-  link: reset
-"""
-
-
-def test_a_script_acts_right_behind_the_report_that_it_waits_for():
-    with CentreServer("sl651", script=SCRIPT) as centre:
-        station = FarStation(centre.port, DIALOGUES["sl651"](), {1: content(1), 2: content(2)})
-        station.run(20, until=lambda: len(station.acknowledged) == 2 and station.connections == 2)
-        assert station.acknowledged == [1, 2]
-        assert [(each.copies, each.acks) for each in centre.received()] == [(3, 1), (1, 1)]
-        assert [each.name for each in centre.answers()] == ["37"]
-
-
-def test_a_script_counts_reports_and_seconds():
-    script = Script(
-        script_of("[{after: 2, ack: never}, {wait: 5, ack: normal}, {after: 1, wait: 1, ack: eot}]", Protocol.SL651)
-    )
-    assert script.due(1, 0) == []
-    assert script.due(2, 10) == [Action("ack", "never")]
-    assert script.due(3, 14) == []
-    assert script.deadline_s == 15
-    assert script.due(3, 15) == [Action("ack", "normal")]
-    assert script.due(3, 15.5) == []
-    assert script.due(3, 16) == [Action("ack", "eot")]
-    assert script.deadline_s is None
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["{", "ack: never", "- never", "- {act: never}", "- {after: -1}", "- {wait: soon}", "- {send: '99'}", "- {raw: xy}",
-     "- {link: down}", "- {ack: sometimes}", "- {after: [1]}"],
-)  # fmt: skip
-def test_a_script_that_means_nothing_is_refused(text: str):
-    with pytest.raises(OrderError):
-        script_of(text, Protocol.SL651)
-
-
-@pytest.mark.parametrize(
-    ("line", "action"),
-    [
-        ("ack never, late:3", Action("ack", "never, late:3")),
-        ("query", Action("send", "query")),
-        ("query 37", Action("send", "37")),
-        ("@3301060001 set-clock", Action("send", "set-clock", "3301060001")),
-        ("raw 7E 7E", Action("raw", "7E7E")),
-        ("set end EOT", Action("set", "end EOT")),
-        ("reset", Action("link", "reset")),
-        ("last", Action("last", "10")),
-        ("HELP", Action("help")),
-    ],
-)
-def test_a_line_of_the_console_is_an_action(line: str, action: Action):
-    assert action_of(line, Protocol.SL651) == action
-
-
-@pytest.mark.parametrize(
-    "line", ["@3301060001", "nonsense", "raw x", "last x", "set end NAK", "set login F2", "set", "set password 1"]
-)
-def test_a_line_that_means_nothing_is_refused(line: str):
-    with pytest.raises(OrderError):
-        action_of(line, Protocol.SL651)
-
-
 # --- the server
-
-
-@pytest.mark.parametrize(
-    ("protocol", "line", "said"),
-    [
-        ("szy206", "B0 func=99", "0 to 15"),
-        ("szy206", "B0 x=1", "expected nothing"),
-        ("szy206", "17 level_limits=5", "base_m"),
-        ("szy206", "A1 kinds_bits=[2] intervals_min=5", "intervals_min="),
-        ("szy206", "34 quota_m3=nan", "a number"),
-        ("szy206", "12 work_mode=[1", "as YAML"),
-        ("sl651", "3A id=ZZZ", "table C.1"),
-        ("sl651", "3A id=28/FFF", "data definition"),
-        ("sl651", "40 0C=0", "hex digits"),
-        ("sl651", "42 20=abc", "a number"),
-        ("sl651", "42 FFFF=1", "FFFF=1/6.3"),
-        ("sl651", "set centre 999", "0 to 255"),
-        ("sl651", "set password 12", "four hex digits"),
-        ("sl651", "close now", "close takes nothing"),
-        ("sl651", "@3301060001 stations all", "stations takes nothing"),
-    ],
-)
-def test_a_wrong_order_is_refused_in_words_and_the_console_goes_on(protocol: str, line: str, said: str):
-    with pytest.raises(OrderError, match=re.escape(said)) as refused:
-        action_of(line, Protocol(protocol))
-    assert not re.search("fromhex|invalid literal|class '", str(refused.value))
 
 
 def test_a_console_that_gets_other_bytes_than_text_goes_on():

@@ -244,6 +244,7 @@ def test_a_profile_may_be_a_file_of_the_maker(tmp_path: Path) -> None:
         ("127.0.0.1:9", "--profile", "dlt645-2007", "--address", "000000000012", "--framing", "tcp"),
         ("127.0.0.1:9", "--profile", "dlt645-2007", "--address", "AAAAAAAAAAAA"),
         ("127.0.0.1:9", "--profile", "tuf2000", "--address", "1", "--html", "/no/such/directory/report.html"),
+        ("127.0.0.1:9", "--profile", "tuf2000", "--address", "1", "--html", "/tmp"),
     ],
 )
 def test_wrong_input_is_said_before_anything_is_opened(

@@ -177,6 +177,7 @@ def test_a_platform_that_loses_reports_is_the_fields_no() -> None:
         ("sl651", "127.0.0.1:9", "--behaviour", "asleep"),
         ("sl651", "127.0.0.1:9", "--reports", 0, "--every", 0),
         ("szy206", "127.0.0.1:9", "--behaviour", "wrong-password"),
+        ("sl651", "no..such..host:9"),
     ],
 )
 def test_wrong_input_is_said_before_anything_is_sent(

@@ -25,6 +25,7 @@ from simulators.platforms.centre.server import CentreServer
 from simulators.platforms.centre.sl651_options import Sl651Options
 from simulators.platforms.centre.szy206 import Szy206Options
 from simulators.platforms.mqtt_behaviour import OrderError
+from simulators.stations.cli import LAST_CENTRE, InputError, duration, hex_of, within
 
 _DONE, _FIELD_SAYS_NO, _INPUT_IS_WRONG = 0, 1, 2
 _HEX_DIGITS = 4  # of a password
@@ -56,8 +57,8 @@ def _common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--show", type=Path, metavar="FILE.sqlite", help="show what was kept, and end / 显示保存的数据")
     parser.add_argument("--ack", default="normal", metavar="PLAN", help="e.g. never,late:3,normal / 应答方式")
     parser.add_argument("--script", type=Path, metavar="FILE.yaml", help="steps / 脚本")
-    parser.add_argument("--timeout", type=float, metavar="S", help="for answers to orders / 等待应答的秒数")
-    parser.add_argument("--idle", type=float, default=900.0, metavar="S", help="then a link is closed / 空闲断开")
+    parser.add_argument("--timeout", type=duration, metavar="S", help="for answers to orders / 等待应答的秒数")
+    parser.add_argument("--idle", type=duration, default=900.0, metavar="S", help="then a link is closed / 空闲断开")
     parser.add_argument("--json", action="store_true", help="events as JSON lines / 以 JSON 行输出事件")
     parser.add_argument("--quiet", action="store_true", help="only what was asked for / 只输出所问")
     parser.add_argument("--lang", choices=LANGUAGES)
@@ -75,6 +76,9 @@ def run(arguments: argparse.Namespace) -> int:
     printer = _Printer(messages, is_json=arguments.json, is_quiet=arguments.quiet)
     try:
         centre = _centre(arguments, printer)
+    except InputError as error:
+        print(messages.text(f"stations.wrong.{error.key}", **error.arguments), file=sys.stderr)
+        return _INPUT_IS_WRONG
     except (OSError, OrderError, ValueError, OverflowError, sqlite3.Error) as error:
         print(messages.text("simulated_centre.cannot_start", detail=str(error)), file=sys.stderr)
         return _INPUT_IS_WRONG
@@ -103,24 +107,26 @@ def _show(path: Path, messages: Messages) -> int:
 
 
 def _centre(arguments: argparse.Namespace, printer: _Printer) -> CentreServer:
-    if arguments.password is not None and len(bytes.fromhex(arguments.password)) * 2 != _HEX_DIGITS:
-        raise ValueError(f"--password {arguments.password}: four hex digits")
+    password = None if arguments.password is None else hex_of("--password", arguments.password, _HEX_DIGITS)
+    within("--timeout", arguments.timeout, 0.1, 3600)
+    within("--idle", arguments.idle, 0.1, 86400)
     return CentreServer(
         arguments.protocol,
         ack=arguments.ack,
         host=arguments.host,
         port=arguments.port,
         store=arguments.store,
-        options=_options(arguments),
+        options=_options(arguments, password),
         emit=printer.show,
         idle_s=arguments.idle,
         script="" if arguments.script is None else arguments.script.read_text(encoding="utf-8"),
     )
 
 
-def _options(arguments: argparse.Namespace) -> Sl651Options | Szy206Options:
+def _options(arguments: argparse.Namespace, password: str | None) -> Sl651Options | Szy206Options:
     if arguments.protocol == Protocol.SL651:
-        password = None if arguments.password is None else arguments.password.upper()
+        if arguments.centre is not None:
+            within("--centre", arguments.centre, 0, LAST_CENTRE)
         return Sl651Options(end=arguments.end, password=password, centre=arguments.centre, timeout_s=arguments.timeout)
     dialect = Dialect(
         edition=Edition(arguments.edition),
@@ -132,7 +138,7 @@ def _options(arguments: argparse.Namespace) -> Sl651Options | Szy206Options:
         dialect=dialect,
         login=arguments.login,
         mode=arguments.mode,
-        password=arguments.password.upper(),
+        password=password or "",
         timeout_s=arguments.timeout,
     )
 
