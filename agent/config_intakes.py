@@ -19,10 +19,20 @@ from agent.archive.shelf import Shelf
 from agent.form.judge import accepted
 from agent.form.nodes import Document, Node, Steps, is_name, shown
 from agent.form.problems import near
-from agent.intakes.form import CertificateForm, ConvertedForm, IntakeForm, PermitForm, RangeForm, StatusForm, Total
+from agent.intakes.form import (
+    CertificateForm,
+    ConvertedForm,
+    IntakeForm,
+    PermitForm,
+    RangeForm,
+    RuleForm,
+    StatusForm,
+    Total,
+)
 from agent.intakes.making import settings_of
-from agent.intakes.settings import IntakeSettings
+from agent.intakes.settings import IntakeSettings, RuleSettings
 from agent.quantities import QUANTITIES
+from agent.rules.table import RULES_BY_ID, limits_of
 from agent.settings import ManualMeter, MeterSettings
 
 _PLANS = (0, 4, 12)  # none, quarters, months
@@ -103,6 +113,7 @@ def intakes_of(document: Document, meters: KnownMeters, shelf: Shelf, zone: tzin
         _check_aquifer(document, path, node)
         _check_permit(document, path)
         _check_range(document, path)
+        _check_rules(document, path, node)
         _check_status(document, path)
         _check_ways(document, path, node)
         for way in _WAYS:
@@ -266,6 +277,20 @@ def _check_range(document: Document, path: Steps) -> None:
     for (lower, low), (key, value) in pairwise(written):
         if value < low:
             document.complain((*place, key), "below", value=str(value), limit=str(low), key=lower)
+
+
+def _check_rules(document: Document, path: Steps, node: Node) -> None:
+    """Who fails is suspect, too: the two thresholds of a rule lie in the order of its own."""
+    rules = node.entries().get("rules")
+    for name in {} if rules is None else rules.entries():
+        place = (*path, "rules", name)
+        form = _part(document, place, RuleForm) if name in RULES_BY_ID else None
+        if form is None:
+            continue
+        limits = limits_of(RULES_BY_ID[name], RuleSettings(suspect=form.suspect, fail=form.fail))
+        if not limits.is_graded:
+            key = "suspect" if form.fail is None else "fail"
+            document.complain((*place, key), "milder", suspect=str(limits.suspect), fail=str(limits.fail), rule=name)
 
 
 def _check_status(document: Document, path: Steps) -> None:

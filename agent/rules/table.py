@@ -101,6 +101,14 @@ class Limits:
         """Whether this threshold (`suspect`, `fail`) is the rule's own."""
         return bool(getattr(self, name) == getattr(self.rule, name))
 
+    @property
+    def is_graded(self) -> bool:
+        """Whether `fail` is no milder than `suspect`; where they count different things (two units) always."""
+        own = self.rule
+        if own.suspect is None or own.fail is None or "," in own.unit:
+            return True
+        return ((self.fail or ZERO) - (self.suspect or ZERO)) * (own.fail - own.suspect) >= 0
+
 
 def limits_of(rule: Rule, settings: RuleSettings | None) -> Limits:
     """The rule's own thresholds, each replaced by what the site sets of it."""

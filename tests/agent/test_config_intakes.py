@@ -222,6 +222,9 @@ def test_what_is_wrong_with_a_meter_that_people_read_is_said(meter: str, expecte
         ("}}", "}, permit: {number: n, valid_until: 2026}}", ("intakes.w.permit.valid_until", "date")),
         ("}}", "}, range: {q1_m3h: 5, q3_m3h: 4}}", ("intakes.w.range.q3_m3h", "below")),
         ("}}", "}, range: {start_m3h: 5, q4_m3h: 4}}", ("intakes.w.range.q4_m3h", "below")),
+        ("}}", "}, rules: {R3: {suspect: 2, fail: 1}}}", ("intakes.w.rules.R3.fail", "milder")),
+        ("}}", "}, rules: {R10: {suspect: 0.3}}}", ("intakes.w.rules.R10.suspect", "milder")),
+        ("}}", "}, rules: {R5: {fail: 96}}}", ("intakes.w.rules.R5.fail", "milder")),
         ("}}", "}, status: seald}", ("intakes.w.status", "choice")),
         ("}}", "}, status: [{use: sealed}, {use: in_use}]}", ("intakes.w.status[1]", "missing")),
         (
