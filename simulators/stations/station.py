@@ -227,8 +227,11 @@ class SimulatedStation:
         for frame in step.data:
             self._tally.sent += is_report
             found: tuple[Piece, ...] = (Piece(frame),)
-            if self.behaviours and (is_report or Behaviour.SILENT in self.behaviours):
-                found = pieces_of(frame, self.behaviours, self._extras(now), is_first=is_first)
+            if self.behaviours:
+                extras = self._extras(now)
+                is_spoilt = is_report and frame != extras.idle  # a link test is answered among reports, and is none
+                if is_spoilt or Behaviour.SILENT in self.behaviours:
+                    found = pieces_of(frame, self.behaviours, extras, is_first=is_first)
             if len(self.pieces) < _MOST_PIECES:
                 self.pieces.extend(found)
         for happening in step.happenings:
