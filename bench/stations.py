@@ -8,7 +8,8 @@ import sys
 from typing import Any, NamedTuple
 
 from bench.figures import Bench, Figure
-from tests.system.processes import Process, free_port, listens, until
+from tests.ports import free_port
+from tests.system.processes import Process, listens, until
 
 STATIONS, REPORTS = 2000, 3
 EVERY_S, FULL_EVERY_S = 20.0, 60.0  # between two reports of a station; they are spread over it

@@ -21,8 +21,9 @@ import yaml
 from agent.model import StoredRound
 from agent.quantities import QUANTITIES, STATUS
 from agent.store.reader import Reader
+from tests.ports import free_port
 from tests.system.delivery import Delivery, compare
-from tests.system.processes import Broker, Collector, Daemon, Meters, Process, Served, free_port, listens, until
+from tests.system.processes import Broker, Collector, Daemon, Meters, Process, Served, listens, until
 
 BULK = os.environ.get("QUSHUI_BULK", "0") not in {"", "0"}  # `make bulk`: the full lengths
 

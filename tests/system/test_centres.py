@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from simulators.platforms.centre.server import CentreServer
-from tests.system.processes import SCRIPTS, Daemon, free_port, until
+from tests.ports import free_port
+from tests.system.processes import SCRIPTS, Daemon, until
 from tests.system.station import Site
 
 STATION_SL651, STATION_SZY206 = "3301060001", "4302810007"

@@ -10,8 +10,8 @@ import pytest
 from agent.store.outbox_reader import OutboxReader
 from simulators.platforms.centre.server import CentreServer
 from tests.mosquitto import Mosquitto
+from tests.ports import free_port
 from tests.stepped import CHINA, SteppedClock, SteppedStation
-from tests.system.processes import free_port
 
 COMMON = ", host: 127.0.0.1, port: {port}, jitter: 0ms, intakes: {{1: well-3}}{more}}}\n"
 SL651 = '  {name}: {{type: sl651, station: "0012345678"' + COMMON
@@ -103,7 +103,8 @@ def test_what_a_time_tag_without_a_month_can_date_no_longer_is_parked_counted_an
             parked = reader.rows("province", state="parked")
             reasons = [row.reason for row in parked]  # 21 to 23 h: at 20 h the register was new
             assert reasons == ["the time tag has no month: 2026-10 is over"] * 3
-            assert "UPLINK-PARKED" in {each.code for each in station.store.faults.open()}
+            said = station.store.faults.open
+            station.until(lambda: "UPLINK-PARKED" in {each.code for each in said()}, "people are told")
             reader.close()
             province.send("B1 kind=2 sensor_no=1 start=2026-10-31T21 end=2026-10-31T23")
             province.wait(lambda: province.answers() and province.answers()[-1].state == "answered", 5)

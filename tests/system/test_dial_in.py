@@ -8,7 +8,8 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from tests.system.processes import SCRIPTS, Daemon, Process, free_port, until
+from tests.ports import free_port
+from tests.system.processes import SCRIPTS, Daemon, Process, until
 from tests.system.station import TWENTY, Site
 
 

@@ -10,7 +10,8 @@ import pytest
 
 from tests.fakes import FakeClock
 from tests.forwarding import Rig, until
-from tests.mosquitto import Mosquitto, Subscriber, free_port, make_certificates
+from tests.mosquitto import Mosquitto, Subscriber, make_certificates
+from tests.ports import free_port
 
 
 @pytest.fixture(scope="module")

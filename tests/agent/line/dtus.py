@@ -24,7 +24,8 @@ from simulators.meters.line_settings import SimulatedDtu, SimulatedLineSettings
 from simulators.meters.meter import SimulatedMeter
 from tests.agent.line.bus import PROFILE, Sink
 from tests.fakes import KeptFaults, QuietLog
-from tests.system.processes import free_port, until
+from tests.ports import free_port
+from tests.system.processes import until
 
 VALUES: Mapping[str, Any] = {"flow_rate": 111, "pressure": 222}
 GOOD = (Decimal(111), Decimal(222))
