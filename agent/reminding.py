@@ -25,9 +25,8 @@ from agent.reports.spans import Span, SpanKind, span_before
 from agent.settings import Station
 from agent.store.book_reader import BookReader
 from agent.store.faults import FaultLog
+from agent.supervise import look_each_minute
 
-_EVERY_S = 60.0
-_BEAT_S = 5.0
 _QUARTERS = 4  # that are watched; of the one before them nothing is said any more
 _REACH = "SELECT min(at_ms), max(at_ms) FROM closing WHERE intake = ?"
 _FROZEN = "SELECT DISTINCT subject FROM ledger WHERE kind = 'frozen'"
@@ -57,13 +56,7 @@ class Reminding:
 
     def run(self, stop: threading.Event, beat: Callable[[], None]) -> None:
         """Looks once a minute until `stop`."""
-        due_s = self._clock.monotonic()
-        while not stop.is_set():
-            beat()
-            if self._clock.monotonic() >= due_s:
-                due_s = self._clock.monotonic() + _EVERY_S
-                self.look()
-            self._clock.wait(stop, _BEAT_S)
+        look_each_minute(self.look, clock=self._clock, stop=stop, beat=beat)
         self._reader.close()
 
     def look(self) -> None:

@@ -29,9 +29,8 @@ from agent.rules.upload import Forecast, UploadRates
 from agent.store.book_reader import BookReader
 from agent.store.database import side
 from agent.store.outbox_reader import OutboxReader
+from agent.supervise import look_each_minute
 
-_EVERY_S = 60.0
-_BEAT_S = 5.0
 _FORM = 1
 _SUFFIX = ".uploads"
 _MOST_OWED = 24 * 31  # hours looked back for after a long stop
@@ -80,13 +79,7 @@ class Uploads:
 
     def run(self, stop: threading.Event, beat: Callable[[], None]) -> None:
         """Looks once a minute until `stop`."""
-        due_s = self._clock.monotonic()
-        while not stop.is_set():
-            beat()
-            if self._clock.monotonic() >= due_s:
-                due_s = self._clock.monotonic() + _EVERY_S
-                self.look()
-            self._clock.wait(stop, _BEAT_S)
+        look_each_minute(self.look, clock=self._clock, stop=stop, beat=beat)
         self._reader.close()
         self._outbox.close()
 

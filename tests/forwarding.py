@@ -196,8 +196,8 @@ class MemoryStore:
     def park(self, uplink: str, number: int, reason: str) -> None:
         self.listed[number] = reason
 
-    def parked(self, uplink: str) -> dict[int, str]:
-        return self.listed
+    def has_parked(self, uplink: str) -> bool:
+        return bool(self.listed)
 
     def rounds(self, first: int, last: int, *, limit: int) -> list[StoredRound]:
         self.reads += 1

@@ -71,7 +71,6 @@ class Forwarder:
         self._refused_at: float | None = None  # when a message was refused, until one is accepted
         self._drain_until: float | None = None
         self._has_parked = True  # perhaps, from before this start
-        self._parked_at = clock.monotonic() - _HELD_S
         self._due = {"cursor": 0.0, "held": 0.0, "summary": clock.monotonic() + _SUMMARY_S}
         self._state = "connecting"
         self._detail = ""
@@ -235,7 +234,7 @@ class Forwarder:
 
     def _park(self, number: int, reason: str) -> None:
         self._counts["parked"] += 1
-        self._has_parked, self._parked_at = True, self._clock.monotonic()
+        self._has_parked = True
         self._store.park(self.name, number, reason)
         self._log.error("delivery.parked", number=number, reason=reason)
         self._faults.raised(FaultCode.UPLINK_PARKED, self._place, number=number, reason=reason)
@@ -307,15 +306,13 @@ class Forwarder:
                 ends: Sequence[int] = (first, first if last is None else last)
                 if last is not None and any(_is_dated(reader, number) for number in ends):
                     self._lanes.release(first, last)
-            self._look_at_parked(reader)
+            self._look_at_parked()
         if self._is_due("summary", now, _SUMMARY_S):
             self._log.info("delivery.summarised", **self.snapshot())
 
-    def _look_at_parked(self, reader: Rounds) -> None:
-        """Ends the Fault when nothing is parked any more; what was parked a moment ago is not on disk yet."""
-        if self._clock.monotonic() - self._parked_at < _HELD_S:
-            return
-        is_parked = bool(reader.parked(self.name))
+    def _look_at_parked(self) -> None:
+        """Ends the Fault when nothing is parked any more."""
+        is_parked = self._store.has_parked(self.name)
         if self._has_parked and not is_parked:
             self._faults.cleared(FaultCode.UPLINK_PARKED, self._place)
         self._has_parked = is_parked

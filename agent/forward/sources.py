@@ -14,10 +14,6 @@ class Rounds(Protocol):
         """The committed rounds from `first` to `last`, ascending, at most `limit`."""
         ...
 
-    def parked(self, uplink: str) -> object:
-        """What is parked for this uplink; empty when nothing is."""
-        ...
-
     def close(self) -> None:
         """Ends the connection."""
         ...
@@ -54,6 +50,10 @@ class Queue(Protocol):
 
     def park(self, uplink: str, number: int, reason: str) -> None:
         """Sets a round aside that the platform rejects, with its reason."""
+        ...
+
+    def has_parked(self, uplink: str) -> bool:
+        """Whether rounds of this uplink are set aside."""
         ...
 
 

@@ -61,6 +61,7 @@ class Outbox:
         self._last = 0  # tag given
         self._taken = 0  # tag in the commit that is under way
         self._durable = 0  # tag on disk
+        self._parked: dict[str, set[int]] = {}  # tags by uplink
         self._statements: list[Statement] = []
         self._tries: dict[int, int] = {}
 
@@ -68,6 +69,9 @@ class Outbox:
         """Takes up those of a file that was just opened."""
         with self._lock:
             self._waiting = {row[0]: Waiting(*row) for row in connection.execute(_WAITING)}
+            self._parked = {}
+            for uplink, tag in connection.execute("SELECT uplink, id FROM outbox WHERE state = 'parked'"):
+                self._parked.setdefault(uplink, set()).add(tag)
             self._last = connection.execute("SELECT ifnull(max(id), 0) FROM outbox").fetchone()[0]
             self._taken = self._durable = self._last
             for uplink, number, slot_ms, serial in connection.execute("SELECT * FROM composing"):
@@ -121,24 +125,34 @@ class Outbox:
 
     def parked(self, tag: int, reason: str) -> None:
         """It can never be sent as it is."""
-        self._done(tag, "UPDATE outbox SET state = 'parked', reason = ?, tries = ? WHERE id = ?", reason)
+        uplink = self._done(tag, "UPDATE outbox SET state = 'parked', reason = ?, tries = ? WHERE id = ?", reason)
+        if uplink is not None:
+            self._parked.setdefault(uplink, set()).add(tag)
+
+    def has_parked(self, uplink: str) -> bool:
+        """Whether this uplink has reports that were set aside, on disk or about to be."""
+        return bool(self._parked.get(uplink))
 
     def forget(self, tag: int) -> None:
         """There is no such row: its slot was composed before."""
         with self._lock:
             self._waiting.pop(tag, None)
 
-    def _done(self, tag: int, statement: str, value: object) -> None:
+    def _done(self, tag: int, statement: str, value: object) -> str | None:
+        """Takes a row out of those that wait; gives its uplink, None when it was gone."""
         with self._lock:
             row = self._waiting.pop(tag, None)
-            if row is not None:
-                self._tries.pop(tag, None)
-                self._statements.append((statement, (value, row.tries, tag)))
+            if row is None:
+                return None
+            self._tries.pop(tag, None)
+            self._statements.append((statement, (value, row.tries, tag)))
+            return row.uplink
 
     def retry(self, row: Waiting) -> None:
         """Puts a parked report back."""
         with self._lock:
             self._waiting[row.tag] = row
+            self._parked.get(row.uplink, set()).discard(row.tag)
             self._statements.append(("UPDATE outbox SET state = 'waiting', reason = '' WHERE id = ?", (row.tag,)))
 
     def drop(self, uplink: str) -> int:
@@ -147,6 +161,7 @@ class Outbox:
             mine = [tag for tag, row in self._waiting.items() if row.uplink == uplink]
             for tag in mine:
                 del self._waiting[tag]
+            self._parked.pop(uplink, None)
             self._composed.pop(uplink, None)
             self._serials.pop(uplink, None)
             self._statements += [(statement, (uplink,)) for statement in _DROP]

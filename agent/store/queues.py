@@ -105,6 +105,11 @@ class Queues:
             queue.parked = cursors.union(queue.parked, ((number, number),))
             self._statements.append((_PARK, (name, number, reason)))
 
+    def has_parked(self, name: str) -> bool:
+        """Whether anything is listed as refused for good, on disk or about to be."""
+        queue = self._queues.get(name)
+        return queue is not None and bool(queue.parked)
+
     def retry(self, name: str, number: int | None) -> int:
         """Puts one parked number, or all, back into the set; gives how many. Raises KeyError."""
         with self._lock:

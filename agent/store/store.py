@@ -236,6 +236,10 @@ class Store:
         """Lists a number as refused for good; the uplink takes it out of its set. Rides on the next commit."""
         self._queues.park(uplink, number, reason)
 
+    def has_parked(self, uplink: str) -> bool:
+        """Whether anything is listed as refused for good."""
+        return self._queues.has_parked(uplink)
+
     def retry_parked(self, uplink: str, number: int | None = None) -> int:
         """Puts one parked number, or all, back into the uplink's set; gives how many. Raises KeyError for others."""
         return self._queues.retry(uplink, number)
@@ -325,8 +329,7 @@ class Store:
     def flush(self) -> bool:
         """Commits everything that waits, from the caller's thread; false when the disk refused.
 
-        After true a kill or a power cut loses nothing that was appended before the call; after false all of it still
-        waits.
+        After true no kill or power cut loses what was appended before the call; after false all of it still waits.
         """
         is_retry = self._kept is not None
         is_done = self.commit(every=True)

@@ -24,10 +24,6 @@ class Contents(Protocol):
         """The content as JSON; None where there is no such row."""
         ...
 
-    def counts(self, uplink: str) -> dict[str, int]:
-        """How many reports are in each state."""
-        ...
-
     def close(self) -> None:
         """Closes the connection."""
         ...

@@ -109,13 +109,13 @@ class ReportWorker:
 
     def _connect(self, rounds: Rounds, contents: Contents, stop: threading.Event, beat: Callable[[], None]) -> None:
         """One connection from its making to its end, and the wait behind it."""
-        self._compose(rounds, contents, beat)
+        self._compose(rounds, beat)
         session: Session | None = None
         try:
             session = Session(self._centre, Connection(self._centre.addresses.now, CONNECT_S), contents)
             self._centre.log.info("uplink.connected", address=self._centre.address)
             self._state, self._detail = "connected", ""
-            session.run(lambda: self._compose(rounds, contents, beat), stop, beat)
+            session.run(lambda: self._compose(rounds, beat), stop, beat)
         except LinkError as error:
             self._failed(error, session)
         finally:
@@ -124,7 +124,7 @@ class ReportWorker:
         until_s = self._centre.clock.monotonic() + self._centre.backoff.next_s()
         while not stop.is_set() and (left_s := until_s - self._centre.clock.monotonic()) > 0:
             beat()
-            self._compose(rounds, contents, beat)
+            self._compose(rounds, beat)
             self._centre.clock.wait(stop, min(left_s, LOOK_S))
 
     def _failed(self, error: LinkError, session: Session | None) -> None:
@@ -142,7 +142,7 @@ class ReportWorker:
         )
         self._centre.addresses.failed(self._centre.clock.monotonic())
 
-    def _compose(self, rounds: Rounds, contents: Contents, beat: Callable[[], None]) -> None:
+    def _compose(self, rounds: Rounds, beat: Callable[[], None]) -> None:
         """Composes what is due, each piece on disk before the next; a disk that refuses stops it."""
         store = self._centre.store
         for _ in range(_STEPS):
@@ -151,9 +151,9 @@ class ReportWorker:
             if not store.outbox.is_on_disk:
                 store.flush()
             beat()
-        self._look(contents, self._centre.clock.monotonic())
+        self._look(self._centre.clock.monotonic())
 
-    def _look(self, contents: Contents, now_s: float) -> None:
+    def _look(self, now_s: float) -> None:
         """Now and then: lets go of what is old, ends faults that are over."""
         centre = self._centre
         if centre.clock.synced and now_s >= self._purge_s:
@@ -162,7 +162,7 @@ class ReportWorker:
         if centre.forbidden_s is not None and now_s >= centre.forbidden_s + _FORGIVEN_S:
             centre.forbidden_s = None
             centre.faults.cleared(FaultCode.COMMAND_FORBIDDEN, centre.place)
-        if now_s >= self._parked_s and not centre.store.outbox.has_news():
+        if now_s >= self._parked_s:
             self._parked_s = now_s + _PARKED_S
-            if not contents.counts(self.name).get("parked", 0):
+            if not centre.store.outbox.has_parked(self.name):
                 centre.faults.cleared(FaultCode.UPLINK_PARKED, centre.place)

@@ -94,6 +94,31 @@ def test_rates_count_what_came_and_what_came_in_time(tmp_path: Path):
     store.close()
 
 
+def test_what_is_parked_is_known_before_it_is_on_disk_and_after_a_restart(tmp_path: Path):
+    store = opened(tmp_path / "q.db")
+    store.outbox.add("province", reports(1), Composed(10, HOUR))
+    store.flush()
+    (first,) = store.outbox.waiting("province")
+    assert not store.outbox.has_parked("province")
+    store.outbox.parked(first.tag, "no")
+    statements = store.outbox.take()  # a commit is under way: nothing more to write, nothing on disk yet
+    assert statements
+    assert store.outbox.has_parked("province")
+    assert not OutboxReader(tmp_path / "q.db").rows("province", state="parked")
+    store.close()
+
+    store = opened(tmp_path / "q.db")  # which had not been committed
+    (first,) = store.outbox.waiting("province")
+    store.outbox.parked(first.tag, "no")
+    assert store.flush()
+    store.close()
+    store = opened(tmp_path / "q.db")
+    assert store.outbox.has_parked("province")
+    store.outbox.retry(first)
+    assert not store.outbox.has_parked("province")
+    store.close()
+
+
 def test_a_parked_report_can_be_sent_again_and_a_removed_uplink_forgotten(tmp_path: Path):
     store = opened(tmp_path / "q.db")
     store.outbox.add("province", reports(1, 2), Composed(10, 2 * HOUR))
