@@ -111,7 +111,10 @@ class Queues:
         return queue is not None and bool(queue.parked)
 
     def retry(self, name: str, number: int | None) -> int:
-        """Puts one parked number, or all, back into the set; gives how many. Raises KeyError."""
+        """Puts one parked number, or all, back into the set; gives how many. Raises KeyError.
+
+        The set is written with what leaves the list: a kill between two commits must not find the number in neither.
+        """
         with self._lock:
             queue = self._queues[name]
             if number is not None and not cursors.holds(queue.parked, number):
@@ -120,6 +123,7 @@ class Queues:
             for first, last in back:
                 self._change(queue, _adder(first, last or first))
                 queue.parked = cursors.without(queue.parked, first, last or first)
+            self._statements.append((_KEEP, (name, cursors.dumps(queue.ranges), queue.since)))
             self._statements.append((_FORGET_PARKED, (name,)) if number is None else (_UNPARK, (name, number)))
             return sum((last or first) - first + 1 for first, last in back)
 

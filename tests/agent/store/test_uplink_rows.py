@@ -94,6 +94,22 @@ def test_a_parked_round_can_be_put_back_while_its_uplink_runs(site):
     assert reader.parked("cloud") == []
 
 
+@pytest.mark.parametrize("number", [4, None])
+def test_a_kill_right_after_a_parked_round_was_put_back_does_not_lose_it(site, number):
+    """The list goes with any commit, the set once a second: between the two the round was owed to nobody."""
+    store = site.open()
+    store.begin_cursor("cloud")
+    fill(store, 10)
+    store.park("cloud", 4, "packet too large")
+    store.keep_cursor("cloud", ((9, None),))
+    store.flush()
+    store.retry_parked("cloud", number)
+    fill(store, 1)
+    site.kill()
+    store = site.open()
+    assert store.begin_cursor("cloud") == ((4, 4), (9, None))
+
+
 def test_parked_rounds_are_listed_with_their_reason_after_a_restart(site):
     store = site.open()
     store.begin_cursor("cloud")
