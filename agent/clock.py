@@ -11,6 +11,7 @@ from __future__ import annotations
 import ctypes
 import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
@@ -21,6 +22,7 @@ _TIME_ERROR = 5  # adjtimex(2): return value while the clock is not synchronised
 _STA_UNSYNC = 0x40  # adjtimex(2): status bit
 _TIMEX_BYTES = 208  # struct timex on 64-bit kernels interfaces; 32-bit ones use 128 of it
 _PR_SET_TIMERSLACK = 29  # prctl(2)
+_LOOK_S, _BEAT_S = 60.0, 5.0
 
 
 class Clock(Protocol):
@@ -67,6 +69,19 @@ class Clock(Protocol):
 def date_of(ms: int) -> datetime:
     """The aware UTC date of `ms` since 1970 (safe beyond 2038 on 32-bit boards)."""
     return _EPOCH + timedelta(milliseconds=ms)
+
+
+def look_each_minute(
+    look: Callable[[], None], *, clock: Clock, stop: threading.Event, beat: Callable[[], None]
+) -> None:
+    """The body of a worker that looks now and once a minute until `stop`, and beats meanwhile."""
+    due_s = clock.monotonic()
+    while not stop.is_set():
+        beat()
+        if clock.monotonic() >= due_s:
+            due_s = clock.monotonic() + _LOOK_S
+            look()
+        clock.wait(stop, _BEAT_S)
 
 
 class SystemClock:

@@ -18,14 +18,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from agent.clock import Clock
+from agent.clock import Clock, look_each_minute
 from agent.derive.exact import local_day
 from agent.faults import FaultCode
 from agent.reports.spans import Span, SpanKind, span_before
 from agent.settings import Station
 from agent.store.book_reader import BookReader
 from agent.store.faults import FaultLog
-from agent.supervise import look_each_minute
 
 _QUARTERS = 4  # that are watched; of the one before them nothing is said any more
 _REACH = "SELECT min(at_ms), max(at_ms) FROM closing WHERE intake = ?"

@@ -21,22 +21,7 @@ from agent.faults import FaultCode, FaultSink
 _FIRST_PAUSE_S, _LAST_PAUSE_S = 1.0, 60.0
 _STEADY_S = 300.0  # a worker that ran this long starts again without much pause
 
-_LOOK_S, _BEAT_S = 60.0, 5.0
-
 Body = Callable[[threading.Event, Callable[[], None]], None]
-
-
-def look_each_minute(
-    look: Callable[[], None], *, clock: Clock, stop: threading.Event, beat: Callable[[], None]
-) -> None:
-    """The body of a worker that looks now and once a minute until `stop`, and beats meanwhile."""
-    due_s = clock.monotonic()
-    while not stop.is_set():
-        beat()
-        if clock.monotonic() >= due_s:
-            due_s = clock.monotonic() + _LOOK_S
-            look()
-        clock.wait(stop, _BEAT_S)
 
 
 @dataclass(slots=True)

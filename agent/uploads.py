@@ -17,7 +17,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from agent.clock import Clock
+from agent.clock import Clock, look_each_minute
 from agent.derive.exact import MS_PER_HOUR, OutOfDomain
 from agent.faults import FaultCode, FaultSink
 from agent.intakes.settings import IntakeSettings, Use
@@ -29,7 +29,6 @@ from agent.rules.upload import Forecast, UploadRates
 from agent.store.book_reader import BookReader
 from agent.store.database import side
 from agent.store.outbox_reader import OutboxReader
-from agent.supervise import look_each_minute
 
 _FORM = 1
 _SUFFIX = ".uploads"
