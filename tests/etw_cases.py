@@ -21,6 +21,10 @@ ALWAYS_ALLOWED = Decimal("1e-9")
 EXACT_KEYS = {"n_used", "rejected_indices", "level_reached", "n_for_new_rel_error"}  # of type int, whatever `tol` says
 
 
+PARTS = {"id": str, "kind": str, "inputs": dict, "expected": dict}
+NAMED = {str: "a text", dict: "an object"}
+
+
 class BrokenFile(Exception):
     """The file is not a file of cases."""
 
@@ -72,7 +76,9 @@ def judge(case) -> tuple[bool, str]:
         got = evaluate(case)
         ok = agrees(case["expected"], got, tol)
         result = shown({name: got.get(name) for name in case["expected"]})
-    except (BadCase, ArithmeticError, LookupError, TypeError, ValueError) as error:
+    except ArithmeticError as error:
+        ok, result = False, f"refused: a number is out of range ({type(error).__name__})"
+    except (BadCase, LookupError, TypeError, ValueError) as error:
         ok, result = False, f"refused: {error}"
     tolerance = shown(case["tol"]) if case.get("tol") else "exact"
     verdict, expected = "ok" if ok else "FAIL", shown(case["expected"])
@@ -82,29 +88,42 @@ def judge(case) -> tuple[bool, str]:
 def read(path: Path) -> list[dict]:
     """The cases of a file. Raises: BrokenFile."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"), parse_float=Decimal, parse_constant=_no_constant)
-    except (OSError, ValueError) as error:
+        content = json.loads(path.read_text(encoding="utf-8-sig"), parse_float=Decimal, parse_constant=Decimal)
+    except (OSError, ValueError, RecursionError) as error:
         raise BrokenFile(f"{path}: {error}") from error
+    except ArithmeticError as error:
+        raise BrokenFile(f"{path}: a number is out of range") from error
     cases = content.get("cases") if isinstance(content, dict) else None
     if not isinstance(cases, list):
         raise BrokenFile(f"{path}: no list of cases")
     for index, case in enumerate(cases):
-        wanted = {"id": str, "kind": str, "inputs": dict, "expected": dict}
-        if not isinstance(case, dict) or any(not isinstance(case.get(key), form) for key, form in wanted.items()):
-            raise BrokenFile(f"{path}: case {index} has not all of id, kind, inputs, expected")
-        _judge_tolerance(f"{path}: case {case['id']}", case.get("tol") or {})
+        if not isinstance(case, dict):
+            raise BrokenFile(f"{path}: case {index} is not an object")
+        place = f"{path}: case {index} ({case.get('id', 'without id')})"
+        for key, form in PARTS.items():
+            if not isinstance(case.get(key), form):
+                raise BrokenFile(f"{place}: {key} is missing or not {NAMED[form]}")
+        _judge_numbers(place, case)
+        _judge_tolerance(place, case.get("tol") or {})
     return cases
 
 
-def _no_constant(name):
-    raise ValueError(f"{name} is not a number")
+def _judge_numbers(place, value, key=""):
+    """Refuses NaN and Infinity, which JSON does not know and Python's reader lets pass."""
+    match value:
+        case Decimal() if not value.is_finite():
+            raise BrokenFile(f"{place}: {key}: {value} is not a number")
+        case dict():
+            for name, item in value.items():
+                _judge_numbers(place, item, name)
+        case list():
+            for item in value:
+                _judge_numbers(place, item, key)
 
 
 def _judge_tolerance(place, tol):
-    is_number = {name: isinstance(value, int | Decimal) and value >= 0 for name, value in tol.items()} if isinstance(
-        tol, dict
-    ) else {"tol": False}  # fmt: skip
-    if not set(is_number) <= {"abs", "rel"} or not all(is_number.values()):
+    is_dict = isinstance(tol, dict) and set(tol) <= {"abs", "rel"}
+    if not is_dict or any(isinstance(x, bool) or not isinstance(x, int | Decimal) or x < 0 for x in tol.values()):
         raise BrokenFile(f"{place}: tol is not abs, rel or both, 0 or more")
 
 
@@ -118,6 +137,7 @@ def main(arguments: list[str]) -> int:
     except BrokenFile as error:
         print(error, file=sys.stderr)
         return 2
+    sys.stdout.reconfigure(errors="backslashreplace")  # a name of the file may hold what the terminal cannot show
     verdicts = [judge(case) for case in cases]
     for _, line in verdicts:
         print(line)

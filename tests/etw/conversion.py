@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from agent.derive import physics
 from agent.derive.exact import ZERO, positive
-from tests.etw.inputs import kind, ratio_of
+from tests.etw.inputs import kind
 
 
 @kind
@@ -14,9 +14,9 @@ def unit_conversion_pcc(i):
 
 @kind
 def tc_from_rates(i):
-    flow_m3h = physics.LITRE_PER_S_IN_M3H * positive("flow_l_per_s", i.num("flow_l_per_s"))
-    head_m = positive("tdh_m", i.num("tdh_m"))
-    tc = physics.tc_from_rates(flow_m3h, i.num("power_kw"))
+    flow_m3h = physics.LITRE_PER_S_IN_M3H * i.above0("flow_l_per_s")
+    head_m = i.above0("tdh_m")
+    tc = physics.tc_from_rates(flow_m3h, i.above0("power_kw"))
     specific = physics.specific_energy(tc)
     return {
         "tc_m3_per_kwh": tc,
@@ -34,10 +34,10 @@ def volume_from_rate_time(i):
 
 @kind
 def lift_energy(i):
-    eta = i.num("eta_overall")
+    eta = i.share("eta_overall")
     return {
         "energy_kwh": physics.energy_to_lift(i.least0("mass_tonnes"), eta, i.least0("lift_m")),  # 1 t is 1 m³
-        "tc_m3_per_kwh_at_reference_head": physics.tc_from_head(eta, i.num("reference_head_m")),
+        "tc_m3_per_kwh_at_reference_head": physics.tc_from_head(eta, i.above0("reference_head_m")),
     }
 
 
@@ -49,14 +49,14 @@ def power_from_flow_head(i):
 
 
 def pump_and_motor(i):
-    return physics.efficiency("pump_eff", i.num("pump_eff")) * physics.efficiency("motor_eff", i.num("motor_eff"))
+    return i.share("pump_eff") * i.share("motor_eff")
 
 
 @kind
 def physical_constant(i):
     eta, head_ft, constant = (
         pump_and_motor(i),
-        positive("tdh_ft", i.num("tdh_ft")),
+        i.above0("tdh_ft"),
         i.above0("rule_constant_gal_ft_per_kwh"),
     )
     gallons = constant * i.least0("energy_kwh") * eta / head_ft
@@ -70,39 +70,41 @@ def physical_constant(i):
 
 @kind
 def pcc_from_head(i):
-    pcc = i.num("source_constant") * i.num("tdh_ft") / positive("ope_pct", i.num("ope_pct"))
-    eta = i.num("ope_pct") / 100
+    ope_pct, head_ft = i.above0("ope_pct"), i.above0("tdh_ft")
+    pcc = i.above0("source_constant") * head_ft / ope_pct
+    eta = physics.efficiency("ope_pct / 100", ope_pct / 100)
     return {
         "pcc_kwh_per_acre_foot": pcc,
         "tc_m3_per_kwh_source_constant": physics.tc_from_pcc(pcc),
-        "tc_m3_per_kwh_physical": physics.tc_from_head(eta, i.num("tdh_ft") * physics.FOOT_M),
+        "tc_m3_per_kwh_physical": physics.tc_from_head(eta, head_ft * physics.FOOT_M),
     }
 
 
 @kind
 def physical_from_published_pump(i):
     volume = physics.GPM_IN_M3H * i.least0("flow_gpm") * i.least0("run_hours")
-    head_m, used = i.num("tdh_ft") * physics.FOOT_M, i.num("energy_kwh")
+    head_m, used = i.above0("tdh_ft") * physics.FOOT_M, i.above0("energy_kwh")
     return {
         "volume_m3_from_flow": volume,
-        "tc_m3_per_kwh": ratio_of("energy_kwh", volume, used),
-        "volume_m3_physical": physics.volume_from_head(used, i.num("eta_overall"), head_m),
+        "tc_m3_per_kwh": volume / used,
+        "volume_m3_physical": physics.volume_from_head(used, i.share("eta_overall"), head_m),
         "eta_back_calculated": physics.eta_of(volume, head_m, used),
     }
 
 
 @kind
 def performance_criterion(i):
-    eta = i.num("whp_h_per_kwh") * physics.HORSEPOWER_KW
-    return {"eta_overall": eta, "tc_m3_per_kwh": physics.tc_from_head(eta, i.num("tdh_m"))}
+    eta = physics.efficiency("whp_h_per_kwh in kW/kW", i.num("whp_h_per_kwh") * physics.HORSEPOWER_KW)
+    return {"eta_overall": eta, "tc_m3_per_kwh": physics.tc_from_head(eta, i.above0("tdh_m"))}
 
 
 @kind
 def performance_from_field_data(i):
     head_ft = i.num("lift_ft") + i.least0("discharge_psi") * i.above0("ft_per_psi")
-    whp = physics.water_horsepower(i.num("flow_gpm"), head_ft)
-    power = whp / positive("whp_h_per_kwh", i.num("whp_h_per_kwh"))
-    tc = physics.tc_from_rates(physics.GPM_IN_M3H * i.num("flow_gpm"), power)
+    flow_gpm = i.above0("flow_gpm")
+    whp = physics.water_horsepower(flow_gpm, positive("lift_ft + discharge_psi × ft_per_psi", head_ft))
+    power = whp / i.above0("whp_h_per_kwh")
+    tc = physics.tc_from_rates(physics.GPM_IN_M3H * flow_gpm, power)
     return {"tdh_ft": head_ft, "whp": whp, "expected_power_kw": power, "tc_m3_per_kwh": tc}
 
 
@@ -115,6 +117,6 @@ def physical_volume(i):
         pressure_mpa=i.num("pressure_mpa", 0),
         friction_m=i.least0("friction_m", ZERO),
     )
-    eta = i.num("eta_overall")
+    eta, head_m = i.share("eta_overall"), positive("tdh_m", head_m)
     volume = physics.volume_from_head(i.least0("energy_kwh"), eta, head_m)
     return {"tdh_m": head_m, "tc": physics.tc_from_head(eta, head_m), "volume_m3": volume}

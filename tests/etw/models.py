@@ -19,17 +19,17 @@ from agent.derive.models import (
     is_extrapolated,
     two_phase_total,
 )
-from tests.etw.inputs import BadCase, day, kind, moment, number, ratio_of, tc_volume
+from tests.etw.inputs import BadCase, day, kind, moment, number, tc_volume
 
 
 @kind
 def fixed_tc_volume(i):
-    readings, factor = i.items("readings", 2), positive("multiplier", i.num("multiplier", 1))
+    readings, factor = i.items("readings", 2), i.above0("multiplier", 1)
     readings = [(moment("readings", at), number("readings", value)) for at, value in readings]
     if len(readings) < 2:
         raise BadCase(f"readings: {len(readings)}, 2 or more make an interval")
     pumps = energy.PumpSet(
-        rated_kw=positive("rated_kw", i.num("rated_kw")),
+        rated_kw=i.above0("rated_kw"),
         pump_on_fraction=i.least0("pump_on_fraction", energy.PUMP_ON_FRACTION),
     )
     total, pumped = ZERO, ZERO
@@ -38,7 +38,8 @@ def fixed_tc_volume(i):
             raise BadCase(f"readings: {after} is below {before}")
         used = (after - before) * factor
         total += used
-        positive("Δt", Decimal(end_ms - begin_ms))
+        if end_ms <= begin_ms:
+            raise BadCase("readings: their times do not ascend")
         pumped += energy.pumping(used, end_ms - begin_ms, pumps).energy_kwh
     return {
         "energy_total_kwh": total,
@@ -50,9 +51,10 @@ def fixed_tc_volume(i):
 
 @kind
 def piecewise_tc_volume(i):
-    begin_ms, end_ms = (moment("interval", at) for at in i.items("interval"))
-    used = i.least0("energy_kwh")
-    positive("interval", Decimal(end_ms - begin_ms))
+    bounds = [moment("interval", at) for at in i.items("interval")]
+    if len(bounds) != 2 or bounds[0] >= bounds[1]:
+        raise BadCase("interval: not a beginning and a later end")
+    (begin_ms, end_ms), used = bounds, i.least0("energy_kwh")
     whole = Slice(used, hours(end_ms - begin_ms), date.min, ZERO, Sensed())
     spans = timeline(i.inners("segments"), begin_ms, end_ms).spans(begin_ms, end_ms, whole)
     durations = [span.end_ms - span.begin_ms for span, _ in spans]
@@ -70,7 +72,7 @@ def timeline(segments, begin_ms, end_ms):
     for segment in segments:
         record = Coefficient(
             id=segment.text("id"), version=segment.whole("version"), well_code="", delivery_mode="open_outlet",
-            model=Fixed(tc=segment.num("tc")), u_rel=ZERO,
+            model=Fixed(tc=segment.above0("tc")), u_rel=ZERO,
         )  # fmt: skip
         forces.append(Force(record, None, segment.time("valid_from", None), segment.time("valid_to", None)))
     reached = begin_ms
@@ -85,12 +87,12 @@ def timeline(segments, begin_ms, end_ms):
 @kind
 def two_phase_volume(i):
     starts = i.count("starts")
-    drop_m3, drop_kwh = i.least0("drop_volume_m3_per_start"), i.num("drop_energy_kwh_per_start")
-    used = positive("energy_kwh", i.num("energy_kwh"))
+    drop_m3, drop_kwh = i.least0("drop_volume_m3_per_start"), i.above0("drop_energy_kwh_per_start")
+    used = i.above0("energy_kwh")
     volume, flags = two_phase_total(starts, drop_m3, drop_kwh, i.above0("tc_stable"), used)
     return {
         "volume_m3": volume,
-        "tc_drop": ratio_of("drop_energy_kwh_per_start", drop_m3, drop_kwh),
+        "tc_drop": drop_m3 / drop_kwh,
         "tc_composite": volume / used,
         "flags": list(flags),
     }
@@ -98,7 +100,9 @@ def two_phase_volume(i):
 
 @kind
 def affine_head_volume(i):
-    points = [(point.num("level_depth_m"), point.num("tc")) for point in i.inners("calibration")]
+    points = [(point.num("level_depth_m"), point.above0("tc")) for point in i.inners("calibration")]
+    if len({depth_m for depth_m, _ in points}) < 2:
+        raise BadCase("calibration: not two different depths or more")
     model = fit.fit_level(points).model
     depth_m = i.num("level_depth_m")
     specific = positive("specific_energy", model.specific_energy(depth_m))
@@ -127,8 +131,10 @@ def quarter_report(i):
         raise BadCase(f"tz: {i.text('tz')!r} is not a known time zone") from error
     bounds = boundary.quarter(i.text("quarter")).bounds_ms(zone)
     bracket_ms = int(i.least0("max_bracket_h", Decimal(2)) * MS_PER_HOUR)
-    factor = positive("multiplier", i.num("multiplier", 1))
-    settled = boundary.settle_period(i.readings("readings"), bounds, factor=factor, max_bracket_ms=bracket_ms)
+    series, factor = i.readings("readings"), i.above0("multiplier", 1)
+    if any(after < before for (_, before), (_, after) in pairwise(series)):
+        raise BadCase("readings: they fall; no swap or rollover lies inside")
+    settled = boundary.settle_period(series, bounds, factor=factor, max_bracket_ms=bracket_ms)
     return {
         "start_register": settled.start.value,
         "end_register": settled.end.value,

@@ -12,7 +12,7 @@ from tests.etw.inputs import BadCase, kind
 @kind
 def upload_rate(i):
     rate = compliance.upload_rate(
-        scheduled=i.whole("scheduled"), on_time=i.whole("unique_on_time"), late=i.whole("unique_late")
+        scheduled=i.count("scheduled", least=1), on_time=i.count("unique_on_time"), late=i.count("unique_late")
     )
     return {
         "on_time_rate_pct": rate.on_time_pct,
@@ -25,11 +25,11 @@ def upload_rate(i):
 @kind
 def permit_prewarn(i):
     return compliance.prewarning(
-        permit_m3=i.num("permit_m3"),
+        permit_m3=i.above0("permit_m3"),
         used_m3=i.num("ytd_m3"),
         mean_m3_per_day=i.num("trailing_30d_avg_m3_per_day"),
-        days_left=i.num("days_left"),
-        levels_pct=[int(level) for level in i.nums("levels_pct")],
+        days_left=i.least0("days_left"),
+        levels_pct=i.wholes("levels_pct"),
     )._asdict()
 
 
@@ -44,7 +44,7 @@ def qc_rule(i):
 def huge_value(i):
     return series.huge_value(
         i.nums("hourly_volume_m3"),
-        most_m3=i.num("q4_m3h"),  # in one hour
+        most_m3=i.above0("q4_m3h"),  # in one hour
         suspect_factor=i.above0("suspect_factor", ONE),
         fail_factor=i.above0("fail_factor", Decimal("1.2")),
     )
@@ -74,7 +74,7 @@ def flow_total_consistency(i):
     return series.flow_total_consistency(
         i.nums("flow_m3h"),
         i.nums("total_m3"),
-        duration_h=i.num("dt_h"),
+        duration_h=i.above0("dt_h"),
         abs_tol_m3=i.least0("abs_tol_m3", Decimal("0.5")),
         rel_tol_suspect=i.least0("rel_tol_suspect", Decimal("0.10")),
         rel_tol_fail=i.least0("rel_tol_fail", Decimal("0.25")),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from agent.derive import fit, region
-from agent.derive.exact import ZERO, positive
+from agent.derive.exact import ZERO
 from agent.derive.uncertainty import COVERAGE, Share, terms_of
 from tests.etw.inputs import kind, tc_volume
 
@@ -13,7 +13,7 @@ from tests.etw.inputs import kind, tc_volume
 @kind
 def calibration_fit(i):
     runs = [fit.CalibrationRun(*run) for run in i.rows("runs_energy_kwh_volume_m3", 2)]
-    fitted = fit.calibrate(runs, u_ref_rel=i.num("u_ref_rel"), mad_k=i.num("mad_k", None))
+    fitted = fit.calibrate(runs, u_ref_rel=i.least0("u_ref_rel"), mad_k=i.num("mad_k", None))
     return {
         "n_used": len(fitted.kept),
         "rejected_indices": list(fitted.rejected),
@@ -35,28 +35,28 @@ def wls_fit(i):
 
 @kind
 def sample_size(i):
-    z = i.num("z")
-    cv = region.implied_cv(i.whole("n"), i.num("rel_error"), z=z)
-    return {"implied_cv": cv, "n_for_new_rel_error": region.wells_needed(cv, i.num("new_rel_error"), z=z)}
+    z = i.above0("z")
+    cv = region.implied_cv(i.count("n", least=1), i.above0("rel_error"), z=z)
+    return {"implied_cv": cv, "n_for_new_rel_error": region.wells_needed(cv, i.above0("new_rel_error"), z=z)}
 
 
 @kind
 def regional_uncertainty(i):
-    cv, n = i.num("between_well_cv"), i.whole("n_typical_wells")
+    cv, n = i.least0("between_well_cv"), i.count("n_typical_wells", least=1)
     return {
         "u_rel_single_well_pct": fit.percent(region.single_well_rel(cv, n)),
-        "u_rel_total_pct": fit.percent(region.total_rel(cv, n, Decimal(i.whole("m_wells_in_total")))),
+        "u_rel_total_pct": fit.percent(region.total_rel(cv, n, Decimal(i.count("m_wells_in_total", least=1)))),
     }
 
 
 @kind
 def aggregate_difference_interval(i):
-    return {"interval_pct": list(region.coverage_interval(i.num("mean_pct"), i.num("sd_pct"), i.num("k", 2)))}
+    return {"interval_pct": list(region.coverage_interval(i.num("mean_pct"), i.least0("sd_pct"), i.least0("k", 2)))}
 
 
 @kind
 def uncertainty(i):
-    used = positive("energy_kwh", i.num("energy_kwh"))
+    used = i.above0("energy_kwh")
     volume = tc_volume(i.num("tc"), used)
     terms = terms_of(
         Share(

@@ -49,7 +49,7 @@ def test_a_case_gives_all_keys_of_its_kind_and_always_the_same_ones(case):
         ("aux_load", {"energy_total_kwh": 1, "aux_constant_kw": 1, "tc": 1}, "dt_h"),
         ("register_delta", {"prev": 1, "curr": 2, "digits_int": 6, "rated_kw": 15, "dt_h": 0}, "dt_h"),
         ("uncertainty", {"tc": 1, "energy_kwh": 0}, "energy_kwh"),
-        ("affine_head_volume", {"calibration": [{"level_depth_m": 1, "tc": 1}], "level_depth_m": 1}, "depths"),
+        ("affine_head_volume", {"calibration": [{"level_depth_m": 1, "tc": 1}], "level_depth_m": 1}, "calibration"),
         ("quarter_report", {"quarter": "2024Q5", "tz": "Asia/Shanghai", "tc": 1, "readings": []}, "quarter"),
         ("quarter_report", {"quarter": "2024Q1", "tz": "Asia/Nowhere", "tc": 1, "readings": []}, "tz"),
         ("tc_from_rates", {"flow_l_per_s": 1, "power_kw": True, "tdh_m": 1}, "power_kw"),
@@ -63,6 +63,28 @@ def test_a_case_gives_all_keys_of_its_kind_and_always_the_same_ones(case):
             {"interval": ["2024-01-01T00:00Z", "2024-01-01T01:00Z"], "energy_kwh": 1,
              "segments": [{"id": "A", "version": 1, "tc": 1, "valid_from": "2024-01-01T00:30Z"}]},
             "segments",
+        ),
+        ("lift_energy", {"mass_tonnes": 1, "lift_m": 1, "eta_overall": 1.01, "reference_head_m": 1}, "eta_overall"),
+        ("aux_load", {"energy_total_kwh": 1, "aux_constant_kw": 1, "tc": 1, "dt_h": 0}, "dt_h"),
+        ("aux_load", {"energy_total_kwh": 1, "aux_constant_kw": -1, "tc": 1, "dt_h": 1}, "aux_constant_kw"),
+        ("ct_multiplier", {"ct_primary_a": 100, "ct_secondary_a": 0}, "ct_secondary_a"),
+        ("sample_size", {"n": 9, "z": 2, "rel_error": 0.1, "new_rel_error": 0}, "new_rel_error"),
+        ("upload_rate", {"scheduled": 24, "unique_on_time": -1, "unique_late": 0}, "unique_on_time"),
+        ("register_delta", {"prev": 1, "curr": 1000, "digits_int": 3, "rated_kw": 15, "dt_h": 1}, "curr"),
+        ("meter_swap", {"prev": {"t": "2024-01-01T00:00Z"}, "event": {}, "curr": {}}, "event.t: missing"),
+        (
+            "meter_swap",
+            {"prev": {"t": "2024-01-01T02:00Z", "register": 1}, "event": {"t": "2024-01-01T01:00Z"},
+             "curr": {"t": "2024-01-01T03:00Z", "register": 1}},
+            "event.t",
+        ),
+        ("multi_pump_one_meter", {"pumps": [{"id": "A", "run_h": 1}]}, "pumps[0].kw: missing"),
+        ("piecewise_tc_volume", {"interval": ["2024-01-01T00:00Z"]}, "interval"),
+        (
+            "quarter_report",
+            {"quarter": "2024Q1", "tz": "Asia/Shanghai", "tc": 1,
+             "readings": [["2024-01-01T00:00+08:00", 9], ["2024-04-01T00:00+08:00", 8]]},
+            "readings",
         ),
     ],
 )  # fmt: skip
@@ -84,24 +106,46 @@ def test_a_file_of_good_cases_ends_with_0_and_one_wrong_number_with_1(tmp_path, 
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("text", "word"),
     [
-        "",
-        "[]",
-        "{",
-        '{"cases": {}}',
-        '{"cases": [{}]}',
-        '{"cases": [{"id": "a", "kind": "wls_fit", "inputs": {}}]}',
-        '{"cases": [{"id": "a", "kind": "wls_fit", "inputs": {}, "expected": {}, "tol": 1}]}',
-        '{"cases": [{"id": "a", "kind": "wls_fit", "inputs": {}, "expected": {}, "tol": {"abs": -1}}]}',
-        '{"cases": [{"id": "a", "kind": "wls_fit", "inputs": {"n": NaN}, "expected": {}}]}',
+        ("", "broken.json"),
+        ("[]", "no list of cases"),
+        ("{", "broken.json"),
+        ("[" * 100_000, "recursion"),
+        ('{"cases": {}}', "no list of cases"),
+        ('{"cases": [1]}', "case 0 is not an object"),
+        ('{"cases": [{}]}', "case 0 (without id): id"),
+        ('{"cases": [{"id": "a", "kind": "wls_fit", "inputs": {}}]}', "case 0 (a): expected"),
+        ('{"cases": [{"id": "a", "kind": "wls_fit", "inputs": {}, "expected": {}, "tol": 1}]}', "(a): tol"),
+        ('{"cases": [{"id": "a", "kind": "wls_fit", "inputs": {}, "expected": {}, "tol": {"abs": -1}}]}', "(a): tol"),
+        ('{"cases": [{"id": "a", "kind": "wls_fit", "inputs": {"n": [NaN]}, "expected": {}}]}', "(a): n: NaN"),
+        (
+            '{"cases": [{"id": "a", "kind": "wls_fit", "inputs": {}, "expected": {"x": -Infinity}}]}',
+            "(a): x: -Infinity",
+        ),
+        ('{"cases": [1e99999999999999999999]}', "out of range"),
     ],
 )
-def test_a_broken_file_ends_with_2_and_says_where(tmp_path, capsys, text):
+def test_a_broken_file_ends_with_2_and_says_where(tmp_path, capsys, text, word):
     broken = tmp_path / "broken.json"
     broken.write_text(text, encoding="utf-8")
     assert main([str(broken)]) == 2
-    assert "broken.json" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "broken.json" in said
+    assert word in said
+
+
+def test_a_file_with_a_byte_order_mark_is_read(tmp_path):
+    marked = tmp_path / "marked.json"
+    marked.write_text(FILE.read_text(encoding="utf-8"), encoding="utf-8-sig")
+    assert main([str(marked)]) == 0
+
+
+def test_a_number_beyond_every_range_is_refused_in_its_own_line():
+    inputs = {"prev": 1, "curr": 2, "digits_int": 10**9, "rated_kw": 1, "dt_h": 1}
+    ok, line = judge({"id": "x", "kind": "register_delta", "inputs": inputs, "expected": {"flags": []}})
+    assert not ok
+    assert "out of range" in line
 
 
 def test_no_file_ends_with_2(tmp_path):
