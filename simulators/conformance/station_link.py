@@ -19,8 +19,8 @@ from simulators.platforms.centre.behaviour import Protocol, plan_of
 from simulators.platforms.centre.contract import Answered, CentreDialogue, Event, Memory, Moment, Report, Turn, Wrong
 from simulators.platforms.centre.contract import Heard as Came
 from simulators.platforms.centre.protocols import KINDS
+from simulators.platforms.centre.refusals import OrderError
 from simulators.platforms.centre.sl651_orders import link_of
-from simulators.platforms.mqtt_behaviour import OrderError
 
 SL651 = "SL 651-2014"
 SL651_SHEET = "SL 651-2014, fact sheet"

@@ -8,8 +8,8 @@ import pytest
 
 from simulators.platforms.centre.archive import Received
 from simulators.platforms.centre.behaviour import Protocol, plan_of
+from simulators.platforms.centre.refusals import OrderError
 from simulators.platforms.centre.server import CentreServer
-from simulators.platforms.mqtt_behaviour import OrderError
 from tests.simulators.far_station import DIALOGUES, FarStation, content
 
 REPORTS = range(1, 6)

@@ -22,8 +22,8 @@ import pytest
 from agent.messages import LANGUAGES, Messages
 from simulators.platforms.centre import showing
 from simulators.platforms.centre.archive import Archive
+from simulators.platforms.centre.refusals import OrderError
 from simulators.platforms.centre.server import CentreServer
-from simulators.platforms.mqtt_behaviour import OrderError
 from tests.agent.uplinks.sl651_frames import REPORT, up
 from tests.simulators.far_station import DIALOGUES, SL651_STATION, FarStation, content
 

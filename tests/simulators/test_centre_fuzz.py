@@ -15,7 +15,7 @@ import pytest
 from simulators.platforms.centre.behaviour import Protocol, plan_of
 from simulators.platforms.centre.contract import CentreDialogue, Memory, Moment
 from simulators.platforms.centre.protocols import KINDS
-from simulators.platforms.mqtt_behaviour import OrderError
+from simulators.platforms.centre.refusals import OrderError
 from tests.agent.uplinks.sl651_frames import VECTORS as SL651
 from tests.agent.uplinks.sl651_frames import sealed
 from tests.agent.uplinks.szy206_frames import VECTORS as SZY206

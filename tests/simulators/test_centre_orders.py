@@ -20,12 +20,12 @@ from simulators.platforms.centre.archive import Exchange
 from simulators.platforms.centre.behaviour import Protocol
 from simulators.platforms.centre.contract import Answered, Memory, Moment, Posed
 from simulators.platforms.centre.protocols import KINDS
+from simulators.platforms.centre.refusals import OrderError
 from simulators.platforms.centre.server import CentreServer
 from simulators.platforms.centre.sl651 import Sl651Centre, Sl651Options
 from simulators.platforms.centre.sl651_orders import _MAKERS
 from simulators.platforms.centre.szy206 import Szy206Centre, Szy206Options
 from simulators.platforms.centre.szy206_orders import EXAMPLES, KNOWN
-from simulators.platforms.mqtt_behaviour import OrderError
 from tests.agent.uplinks.szy206_frames import check
 from tests.simulators.far_station import DIALOGUES, SL651_STATION, SZY206_STATION, FarStation, now_ms
 
@@ -358,7 +358,7 @@ def test_orders_wait_for_each_other_and_to_stations_that_are_not_there_are_refus
     assert (len(first.parcels), second.parcels) == (1, [])
     turn = centre.receive(bytes.fromhex(SHEET_37_UP), moment("250102081002"))
     assert [event.name for event in turn.events if isinstance(event, Posed)] == ["51"]
-    with CentreServer("sl651") as server, pytest.raises(OrderError, match="not connected"):
+    with CentreServer("sl651") as server, pytest.raises(OrderError, match="not-connected"):
         server.send("37", SL651_STATION)
-    with CentreServer("szy206") as server, pytest.raises(OrderError, match="not connected"):
+    with CentreServer("szy206") as server, pytest.raises(OrderError, match="not-connected"):
         server.send_raw(b"\x68", SZY206_STATION)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 
 from simulators.platforms.centre.behaviour import Protocol
+from simulators.platforms.centre.refusals import OrderError
 from simulators.platforms.centre.script import Action, Script, action_of, script_of
 from simulators.platforms.centre.server import CentreServer
-from simulators.platforms.mqtt_behaviour import OrderError
 from tests.simulators.far_station import DIALOGUES, FarStation, content
 
 SCRIPT = """
@@ -79,29 +77,3 @@ def test_a_line_of_the_console_is_an_action(line: str, action: Action):
 def test_a_line_that_means_nothing_is_refused(line: str):
     with pytest.raises(OrderError):
         action_of(line, Protocol.SL651)
-
-
-@pytest.mark.parametrize(
-    ("protocol", "line", "said"),
-    [
-        ("szy206", "B0 func=99", "0 to 15"),
-        ("szy206", "B0 x=1", "expected nothing"),
-        ("szy206", "17 level_limits=5", "base_m"),
-        ("szy206", "A1 kinds_bits=[2] intervals_min=5", "intervals_min="),
-        ("szy206", "34 quota_m3=nan", "a number"),
-        ("szy206", "12 work_mode=[1", "as YAML"),
-        ("sl651", "3A id=ZZZ", "table C.1"),
-        ("sl651", "3A id=28/FFF", "data definition"),
-        ("sl651", "40 0C=0", "hex digits"),
-        ("sl651", "42 20=abc", "a number"),
-        ("sl651", "42 FFFF=1", "FFFF=1/6.3"),
-        ("sl651", "set centre 999", "0 to 255"),
-        ("sl651", "set password 12", "four hex digits"),
-        ("sl651", "close now", "close takes nothing"),
-        ("sl651", "@3301060001 stations all", "stations takes nothing"),
-    ],
-)
-def test_a_wrong_order_is_refused_in_words_and_the_console_goes_on(protocol: str, line: str, said: str):
-    with pytest.raises(OrderError, match=re.escape(said)) as refused:
-        action_of(line, Protocol(protocol))
-    assert not re.search("fromhex|invalid literal|class '", str(refused.value))

@@ -29,7 +29,8 @@ CLEAR_STORAGE: Final = b"\x97"
 FACTORY_RESET: Final = b"\x98"
 BASE_READINGS: Final = range(0x99, 0xA1)  # of meters 1 to 8
 
-_BASIC_SIZES = {CENTRES: 4, STATION: 5, PASSWORD: 2, WORKING_MODE: 1, ELEMENTS: 8}
+BASIC_SIZES: Mapping[bytes, int] = MappingProxyType({CENTRES: 4, STATION: 5, PASSWORD: 2, WORKING_MODE: 1, ELEMENTS: 8})
+"""Bytes of the basic parameters whose length is fixed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +79,14 @@ def run_parameter(identifier: bytes, value: Decimal) -> Element:
 
 def basic_parameter(identifier: bytes, data: bytes) -> Element:
     """A basic parameter with its bytes. Raises ValueError where the table says another length."""
-    if len(data) != _BASIC_SIZES.get(identifier, len(data)):
-        raise ValueError(f"{len(data)} bytes; {_BASIC_SIZES[identifier]} wanted")
+    if len(data) != BASIC_SIZES.get(identifier, len(data)):
+        raise ValueError(f"{len(data)} bytes; {BASIC_SIZES[identifier]} wanted")
     return Element(identifier, len(data) if identifier == RELAYS else definition(len(data), 0), data)
 
 
 def wanted(identifier: bytes, *, is_basic: bool) -> Wanted:
     """The parameter as a centre asks for it: with definition 00 where its length varies."""
     if is_basic:
-        return Wanted(identifier, definition(_BASIC_SIZES.get(identifier, 0), 0))
+        return Wanted(identifier, definition(BASIC_SIZES.get(identifier, 0), 0))
     form = RUN.get(identifier)
     return Wanted(identifier, 0 if form is None else definition((form.digits + 1) // 2, form.decimals))

@@ -12,7 +12,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Final
 
-from simulators.platforms.mqtt_behaviour import OrderError
+from simulators.platforms.centre.refusals import OrderError
 
 _LONGEST_S = 3600.0
 _MOST = 1000  # acknowledgements in a plan
@@ -96,7 +96,7 @@ def plan_of(text: str, protocol: Protocol) -> Plan:
     """The plan that `text` describes. Raises OrderError."""
     found = tuple(_ack(words.strip(), protocol) for words in text.split(","))
     if len(found) > _MOST:
-        raise OrderError(f"ack: at most {_MOST}")
+        raise OrderError("ack-many", count=len(found), limit=_MOST)
     return found
 
 
@@ -105,8 +105,10 @@ def _ack(words: str, protocol: Protocol) -> Ack:
     styles = STYLES[protocol]
     for word in words.split("+"):
         name, _, seconds = word.partition(":")
-        if name not in styles or (seconds and name != "late"):
-            raise OrderError(f"ack: {word!r}, expected one of {', '.join(styles)}; late:SECONDS")
+        if name not in styles:
+            raise OrderError("ack-style", value=word, known=", ".join(styles))
+        if seconds and name != "late":
+            raise OrderError("ack-seconds", value=word)
         ack = replace(ack, **styles[name])
         if seconds:
             ack = replace(ack, late_s=_seconds(seconds))
@@ -119,5 +121,5 @@ def _seconds(text: str) -> float:
     except ValueError:
         found = -1.0
     if not 0 <= found <= _LONGEST_S:
-        raise OrderError(f"late: {text!r}, expected 0 to {_LONGEST_S:.0f} seconds")
+        raise OrderError("late", value=text, limit=round(_LONGEST_S))
     return found

@@ -11,20 +11,22 @@ import signal
 import sqlite3
 import sys
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from agent import page
 from agent.messages import LANGUAGES, Messages, language_of
 from agent.uplinks.szy206_wire.fields import EDITIONS, OPTIONS
 from agent.uplinks.szy206_wire.names import AlarmOrder, ByteOrder, Dialect, Edition, FlowBlock
 from simulators.platforms.centre import showing
 from simulators.platforms.centre.archive import Archive
 from simulators.platforms.centre.behaviour import STYLES, Protocol
+from simulators.platforms.centre.refusals import OrderError, sentence_of
 from simulators.platforms.centre.script import Action, action_of
 from simulators.platforms.centre.server import CentreServer
 from simulators.platforms.centre.sl651_options import Sl651Options
 from simulators.platforms.centre.szy206 import Szy206Options
-from simulators.platforms.mqtt_behaviour import OrderError
 from simulators.stations.cli import LAST_CENTRE, InputError, duration, hex_of, within
 
 _DONE, _FIELD_SAYS_NO, _INPUT_IS_WRONG = 0, 1, 2
@@ -79,7 +81,12 @@ def run(arguments: argparse.Namespace) -> int:
     except InputError as error:
         print(messages.text(f"stations.wrong.{error.key}", **error.arguments), file=sys.stderr)
         return _INPUT_IS_WRONG
-    except (OSError, OrderError, ValueError, OverflowError, sqlite3.Error) as error:
+    except OrderError as error:
+        print(
+            messages.text("simulated_centre.cannot_start", detail=sentence_of(error.event(), messages)), file=sys.stderr
+        )
+        return _INPUT_IS_WRONG
+    except (OSError, ValueError, OverflowError, sqlite3.Error) as error:
         print(messages.text("simulated_centre.cannot_start", detail=str(error)), file=sys.stderr)
         return _INPUT_IS_WRONG
     _allow_many_links()
@@ -173,7 +180,7 @@ def _obey(centre: CentreServer, printer: _Printer, stop: threading.Event) -> Non
             if not _asked(action, centre, printer):
                 centre.do(action)
         except OrderError as error:
-            printer.refused(str(error))
+            printer.show(error.event(), is_asked=True)
 
 
 def _asked(action: Action, centre: CentreServer, printer: _Printer) -> bool:
@@ -206,19 +213,14 @@ class _Printer:
         self._is_quiet = is_quiet
         self._lock = threading.Lock()
 
-    def show(self, event: dict[str, Any]) -> None:
-        """One event."""
-        if self._is_quiet and event["event"] != "platform.opened":
+    def show(self, event: Mapping[str, Any], *, is_asked: bool = False) -> None:
+        """One event; `is_asked`: the person at the console is told of it in any case."""
+        if self._is_quiet and not is_asked and event["event"] != "platform.opened":
             return
         if self._is_json:
             self._print(json.dumps(event, ensure_ascii=False, default=str))
         else:
             self._print(self._sentence(event))
-
-    def refused(self, detail: str) -> None:
-        """An order that means nothing, or cannot be carried out."""
-        event = {"event": "order.refused", "detail": detail}
-        self._print(json.dumps(event, ensure_ascii=False) if self._is_json else self._sentence(event))
 
     def lines(self, found: list[str]) -> None:
         """What was asked for."""
@@ -228,9 +230,12 @@ class _Printer:
         """The counts, always one line of JSON."""
         self._print(json.dumps({"event": "report.made", **counts}, ensure_ascii=False))
 
-    def _sentence(self, event: dict[str, Any]) -> str:
+    def _sentence(self, event: Mapping[str, Any]) -> str:
         """An event said; one that can mean two things has a sentence for each."""
         name, shown = event["event"], dict(event)
+        if name == "order.refused":
+            text = self.messages.text(f"simulated_centre.{name}", detail=sentence_of(event, self.messages))
+            return "\n".join(each for line in text.split("\n") for each in page.wrapped(line, self.messages.width))
         if name == "report.received":
             shown["shown"] = showing.shown_values(event["values"])
             name = "report.repeated" if event["repeated"] else name

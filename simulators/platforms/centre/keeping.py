@@ -7,6 +7,7 @@ from typing import Any
 
 from simulators.platforms.centre.archive import Archive
 from simulators.platforms.centre.contract import Answered, Event, Heard, Parcel, Posed, Report, Seen, Unanswered, Wrong
+from simulators.platforms.centre.refusals import OrderError
 
 Emit = Callable[[dict[str, Any]], None]
 
@@ -90,6 +91,10 @@ class Keeper:
                 is_failed=event.is_failed,
                 hex=event.data.hex().upper(),
             )
+
+    def refused(self, error: OrderError) -> None:
+        """An order of a script that was not carried out."""
+        self._emit(error.event())
 
     def say(self, event: str, /, **details: Any) -> None:
         """Tells whoever listens."""

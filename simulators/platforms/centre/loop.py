@@ -25,8 +25,8 @@ from simulators.platforms.centre.contract import Heard, Memory, Moment, Parcel, 
 from simulators.platforms.centre.keeping import Emit, Keeper
 from simulators.platforms.centre.links import Link
 from simulators.platforms.centre.protocols import KINDS
+from simulators.platforms.centre.refusals import OrderError
 from simulators.platforms.centre.script import Action, Script, script_of
-from simulators.platforms.mqtt_behaviour import OrderError
 
 _CHUNK = 16_384
 _BACKLOG = 4096
@@ -252,7 +252,7 @@ class CentreLoop:
             try:
                 self.do(action)
             except OrderError as error:
-                self._keeper.say("order.refused", detail=str(error))
+                self._keeper.refused(error)
 
 
 def _listening(host: str, port: int) -> socket.socket:

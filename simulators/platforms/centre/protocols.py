@@ -10,7 +10,7 @@ from typing import Any
 from simulators.platforms.centre import sl651, sl651_options, sl651_orders, szy206, szy206_orders
 from simulators.platforms.centre.behaviour import Protocol
 from simulators.platforms.centre.contract import CentreDialogue, Downlink, Memory
-from simulators.platforms.mqtt_behaviour import OrderError
+from simulators.platforms.centre.refusals import OrderError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,8 +46,8 @@ def setting_of(text: str, protocol: Protocol) -> tuple[str, Any]:
     name, _, value = text.partition(" ")
     settings = KINDS[protocol].settings
     if name not in settings:
-        raise OrderError(f"set {name}: expected one of {', '.join(settings)}")
+        raise OrderError("option", value=name, known=", ".join(settings))
     try:
         return name, settings[name](value.strip())
     except ValueError as error:
-        raise OrderError(f"set {text}: {error}") from error
+        raise OrderError("option-value", name=name, value=value.strip(), allowed=error) from error

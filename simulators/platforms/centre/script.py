@@ -26,11 +26,11 @@ import yaml
 
 from simulators.platforms.centre.behaviour import Protocol, plan_of
 from simulators.platforms.centre.protocols import KINDS, setting_of
-from simulators.platforms.mqtt_behaviour import OrderError
+from simulators.platforms.centre.refusals import OrderError
 
 _MOST_STEPS = 10_000
 _LONGEST_S = 86_400.0
-_LAST = 10
+_LAST, _MOST_SHOWN = 10, 100_000
 SHOWING: Final = ("stations", "last", "answers", "violations", "report", "help", "stop")
 
 
@@ -60,18 +60,18 @@ def action_of(line: str, protocol: Protocol) -> Action:
     words = line.split()
     station = words.pop(0)[1:] if words and words[0].startswith("@") else None
     if not words:
-        raise OrderError("nothing to do; try help")
+        raise OrderError("nothing")
     verb, rest = words[0].lower(), words[1:]
     if rest and verb in {"close", "reset", *SHOWING} - {"last"}:
-        raise OrderError(f"{verb} {' '.join(rest)}: {verb} takes nothing")
+        raise OrderError("takes-nothing", order=verb, value=" ".join(rest))
     if verb in {"close", "reset"}:
         return _checked(Action("link", verb, station), protocol)
     if verb in {"ack", "raw", "set"}:
         return _checked(Action(verb, "".join(rest) if verb == "raw" else " ".join(rest), station), protocol)
     if verb == "last":
         count = rest[0] if rest else str(_LAST)
-        if not count.isdecimal():
-            raise OrderError(f"last {count}: a number expected")
+        if not (count.isascii() and count.isdecimal()) or len(rest) > 1 or not 1 <= int(count) <= _MOST_SHOWN:
+            raise OrderError("last", value=" ".join(rest), limit=_MOST_SHOWN)
         return Action(verb, count, station)
     if verb in SHOWING:
         return Action(verb, "", station)
@@ -85,33 +85,35 @@ def script_of(text: str, protocol: Protocol) -> tuple[Step, ...]:
     try:
         found = yaml.load(text, Loader=yaml.BaseLoader)  # noqa: S506 - texts only
     except yaml.YAMLError as error:
-        raise OrderError(f"script: {error}") from error
+        mark = getattr(error, "problem_mark", None)
+        raise OrderError("script-yaml", line="?" if mark is None else mark.line + 1) from error
     if not isinstance(found, list) or len(found) > _MOST_STEPS:
-        raise OrderError(f"script: a list of at most {_MOST_STEPS} steps expected")
+        raise OrderError("script-list", limit=_MOST_STEPS)
     steps = []
     for number, each in enumerate(found, 1):
         try:
             steps.append(_step(each, protocol))
         except OrderError as error:
-            raise OrderError(f"step {number}: {error}") from error
+            error.step = number
+            raise
     return tuple(steps)
 
 
 def _step(found: Any, protocol: Protocol) -> Step:
     if not isinstance(found, dict):
-        raise OrderError(f"{found!r}: expected for example {{after: 3, ack: never}}")
+        raise OrderError("script-step", value=found)
     rest = dict(found)
     station = rest.pop("station", None)
     after, wait_s = (
-        _number(rest.pop("after", "0"), int, _MOST_STEPS**2),
-        _number(rest.pop("wait", "0"), float, _LONGEST_S),
+        _number("after", rest.pop("after", "0"), int, _MOST_STEPS**2),
+        _number("wait", rest.pop("wait", "0"), float, _LONGEST_S),
     )
     actions = []
     for verb in ("link", "raw", "set", "ack", "send"):
         if verb in rest:
             actions += [_checked(Action(verb, text, station), protocol) for text in _texts(rest.pop(verb))]
     if rest:
-        raise OrderError(f"{', '.join(map(str, rest))}: expected after, wait, ack, set, send, raw, link, station")
+        raise OrderError("script-keys", value=", ".join(map(str, rest)))
     return Step(int(after), wait_s, tuple(actions))
 
 
@@ -119,13 +121,13 @@ def _texts(found: Any) -> list[str]:
     return [str(each) for each in found] if isinstance(found, list) else [str(found)]
 
 
-def _number(text: Any, kind: Callable[[str], float], most: float) -> float:
+def _number(key: str, text: Any, kind: Callable[[str], float], most: float) -> float:
     try:
         found = kind(text)
     except (TypeError, ValueError):
         found = -1
     if not 0 <= found <= most:
-        raise OrderError(f"{text!r}: a number from 0 to {most:.0f} expected")
+        raise OrderError("script-number", key=key, value=text, limit=round(most))
     return found
 
 
@@ -137,14 +139,14 @@ def _checked(action: Action, protocol: Protocol) -> Action:
 
 def _check_link(text: str, _protocol: Protocol) -> None:
     if text not in {"close", "reset"}:
-        raise OrderError(f"link: {text!r}, expected close or reset")
+        raise OrderError("link", value=text)
 
 
 def _check_raw(text: str, _protocol: Protocol) -> None:
     try:
         bytes.fromhex(text)
     except ValueError as error:
-        raise OrderError(f"raw: {text!r}, hex digits expected") from error
+        raise OrderError("raw", value=text) from error
 
 
 def _check_send(text: str, protocol: Protocol) -> None:

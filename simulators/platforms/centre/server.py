@@ -28,8 +28,8 @@ from simulators.platforms.centre.contract import Parcel
 from simulators.platforms.centre.links import Link
 from simulators.platforms.centre.loop import CentreLoop
 from simulators.platforms.centre.protocols import setting_of
+from simulators.platforms.centre.refusals import OrderError
 from simulators.platforms.centre.script import Action
-from simulators.platforms.mqtt_behaviour import OrderError
 
 
 class CentreServer(CentreLoop):
@@ -154,5 +154,5 @@ class CentreServer(CentreLoop):
         else:
             found = [self._of_station[station.upper()]] if station.upper() in self._of_station else []
         if not found:
-            raise OrderError(f"{station or 'no station'}: not connected")
+            raise OrderError("nobody") if station is None else OrderError("not-connected", station=station)
         return found

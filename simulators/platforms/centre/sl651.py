@@ -40,12 +40,12 @@ from simulators.platforms.centre.contract import (
     parcel_of,
     spoilt,
 )
+from simulators.platforms.centre.refusals import OrderError
 from simulators.platforms.centre.sl651_checks import judged, unreadable, values_of
 from simulators.platforms.centre.sl651_options import Sl651Options
 from simulators.platforms.centre.sl651_orders import ENDS, Downlink, link_of
 from simulators.platforms.centre.sl651_serials import numbered
 from simulators.platforms.centre.sl651_stream import Stream, sent_as
-from simulators.platforms.mqtt_behaviour import OrderError
 
 SENDS = 3  # 6.6.5
 _ASSEMBLY_S = 180.0
@@ -107,9 +107,9 @@ class Sl651Centre:
     def ask(self, downlink: Downlink, now: Moment) -> Turn:
         """Sends an order when the one before is settled. Raises OrderError."""
         if self._last is None:
-            raise OrderError("nothing was heard from the station yet")
+            raise OrderError("not-heard")
         if is_full(self._waiting):
-            raise OrderError("too many orders wait for this station")
+            raise OrderError("too-many", station=self.station)
         downlink.frame(link_of(self._last), now)
         turn = Turn()
         self._waiting.append(downlink)

@@ -29,23 +29,23 @@ def _password(text: str) -> str | None:
     if text == "any":
         return None
     if re.fullmatch("[0-9A-Fa-f]{4}", text) is None:
-        raise ValueError("four hex digits, or any")
+        raise ValueError("0000–FFFF, any")
     return text.upper()
 
 
 def _end(text: str) -> str:
     if text.upper() not in {"EOT", "ESC"}:
-        raise ValueError("EOT or ESC")
+        raise ValueError("EOT, ESC")
     return text.upper()
 
 
 def _centre(text: str) -> int | None:
     if text == "any":
         return None
-    if not text.isdecimal() or int(text) > _LAST_CENTRE:
-        raise ValueError(f"0 to {_LAST_CENTRE}, or any")
+    if re.fullmatch("[0-9]{1,3}", text) is None or int(text) > _LAST_CENTRE:
+        raise ValueError(f"0–{_LAST_CENTRE}, any")
     return int(text)
 
 
 SETTINGS: Mapping[str, Callable[[str], Any]] = MappingProxyType({"end": _end, "password": _password, "centre": _centre})
-"""What may change while a centre runs, and how its text is read. Raises ValueError."""
+"""What may change while a centre runs, and how its text is read. Raises ValueError that names what is allowed."""

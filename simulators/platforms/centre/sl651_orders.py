@@ -20,19 +20,21 @@ from agent.uplinks.sl651_wire.codes import Control, Encoding, Function
 from agent.uplinks.sl651_wire.elements import KINDS, Element, default_definition, definition, number, status
 from agent.uplinks.sl651_wire.frame import Frame
 from agent.uplinks.sl651_wire.link import Link
-from agent.uplinks.sl651_wire.parameters import PASSWORD, basic_parameter, run_parameter, wanted
+from agent.uplinks.sl651_wire.parameters import BASIC_SIZES, PASSWORD, basic_parameter, run_parameter, wanted
 from agent.uplinks.sl651_wire.parts import SECOND, Part, Period, Raw, Step, Wanted, digits_of, moment_of
 from simulators.platforms.centre.contract import Moment
-from simulators.platforms.mqtt_behaviour import OrderError
+from simulators.platforms.centre.refusals import OrderError
 
 Arguments = Mapping[str, str]
 ALIASES: Final[Mapping[str, str]] = MappingProxyType(
     {"query": "37", "set-clock": "4A", "clock": "51", "version": "45", "status": "46", "events": "50"}
 )
+_FORM = re.compile(r"([1-9]\d?)(?:\.([0-7]))?")  # digits to 62, decimals to 7: what a data definition can say
 _STEP = re.compile(r"(\d{1,2})([dhm])")
 _UNITS = {"d": timedelta(days=1), "h": timedelta(hours=1), "m": timedelta(minutes=1)}
+_EXTENDED = b"\xff"
 _CARD_ACTIVE = 9  # bit of the status word
-_HOUR_DIGITS, _SECOND_DIGITS, _PASSWORD_BYTES = 8, 12, 2
+_HOUR_DIGITS, _SECOND_DIGITS, _PASSWORD_BYTES, _MOST_BYTES = 8, 12, 2, 31
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +52,7 @@ class Downlink:
         try:
             return link.command(self.function, sent=sent, parts=self.parts)
         except (ValueError, KeyError) as error:
-            raise OrderError(f"{self.name}: {link.encoding.value} has no form for it ({error})") from error
+            raise OrderError("encoding", order=self.name, encoding=link.encoding.value) from error
 
 
 def downlink_of(words: list[str]) -> Downlink:
@@ -63,55 +65,69 @@ def downlink_of(words: list[str]) -> Downlink:
     make = _MAKERS.get(function)
     if make is None:
         known = " ".join(f"{each:02X}" for each in _MAKERS)
-        raise OrderError(f"{words[0]!r}: expected a function of {known}, or {', '.join(ALIASES)}")
+        raise OrderError("function", value=words[0], known=known, names=" ".join(ALIASES))
     arguments = dict(_argument(word) for word in words[1:])
     sent = arguments.pop("at", None) if function == Function.SET_CLOCK else None
     if sent is not None and (len(sent) != _SECOND_DIGITS or moment_of(sent) is None):
-        raise OrderError(f"at={sent}: expected YYMMDDhhmmss")
+        raise OrderError("moment", value=sent)
     try:
         parts = make(arguments)
     except (ValueError, KeyError) as error:
-        raise OrderError(f"{' '.join(words)}: {error}") from error
+        raise OrderError("unfit-number", order=" ".join(words), most=_MOST_BYTES) from error
     return Downlink(name=" ".join([f"{function:02X}", *words[1:]]), function=function, parts=parts, sent=sent)
 
 
 def _argument(word: str) -> tuple[str, str]:
     key, equals, value = word.partition("=")
     if not equals:
-        raise OrderError(f"{word!r}: expected KEY=VALUE")
+        raise OrderError("pair", value=word, example="3A id=28")
     return key, value
 
 
 def _nothing(arguments: Arguments) -> tuple[Part, ...]:
     if arguments:
-        raise OrderError(f"{', '.join(arguments)}: this order takes nothing")
+        raise OrderError("no-keys", value=" ".join(arguments))
     return ()
 
 
 def _named(arguments: Arguments, *names: str) -> list[str]:
     """The values of `names`, all of which must be there, and nothing else."""
     if set(arguments) != set(names):
-        raise OrderError(f"expected {' '.join(f'{name}=…' for name in names)}")
+        raise OrderError("keys", value=" ".join(arguments), expected=" ".join(f"{name}=…" for name in names))
     return [arguments[name] for name in names]
 
 
 def _identifier(text: str) -> bytes:
     found = next((guide for guide, kind in KINDS.items() if kind.name == text), None)
-    return _bytes(text, "an identifier in hex digits, or a name of table C.1") if found is None else found
+    return _guide(text, "element") if found is None else found
 
 
-def _bytes(text: str, expected: str = "pairs of hex digits") -> bytes:
+def _guide(text: str, refusal: str = "guide") -> bytes:
+    """One byte, or FF and another."""
+    found = _bytes(text, refusal)
+    if len(found) > 1 + (found[:1] == _EXTENDED):
+        raise OrderError(refusal, value=text)
+    return found
+
+
+def _bytes(text: str, refusal: str = "hex") -> bytes:
     try:
-        return bytes.fromhex(text)
+        found = bytes.fromhex(text)
     except ValueError:
-        raise OrderError(f"{text!r}: expected {expected}") from None
+        found = b""
+    if not found:
+        raise OrderError(refusal, value=text)
+    return found
 
 
 def _number(text: str) -> Decimal:
     try:
-        return Decimal(text)
+        found = Decimal(text)
     except InvalidOperation:
-        raise OrderError(f"{text!r}: a number expected") from None
+        found = Decimal("NaN")
+    if not found.is_finite():
+        raise OrderError("digits", value=text)
+    return found
 
 
 def _element(text: str) -> Wanted:
@@ -119,9 +135,9 @@ def _element(text: str) -> Wanted:
     name, _, defined = text.partition("/")
     identifier = _identifier(name)
     if defined:
-        form = _bytes(defined, "a data definition of two hex digits")
+        form = _bytes(defined, "definition")
         if len(form) != 1:
-            raise OrderError(f"{defined!r}: expected a data definition of two hex digits")
+            raise OrderError("definition", value=defined)
         return Wanted(identifier, form[0])
     return Wanted(identifier, default_definition(identifier) if identifier in KINDS else definition(6, 0))
 
@@ -135,50 +151,62 @@ def _period(arguments: Arguments) -> tuple[Part, ...]:
     first, last, step, identifier = _named(arguments, "from", "to", "step", "id")
     for digits in (first, last):
         if len(digits) != _HOUR_DIGITS or moment_of(digits) is None:
-            raise OrderError(f"{digits}: expected YYMMDDhh")
+            raise OrderError("hour", value=digits)
     match = _STEP.fullmatch(step)
-    if match is None:
-        raise OrderError(f"step={step}: expected for example 5m, 1h or 1d")
-    return Period(first, last), Step.of(int(match[1]) * _UNITS[match[2]]), _element(identifier)
+    try:
+        made = None if match is None else Step.of(int(match[1]) * _UNITS[match[2]])
+    except ValueError:
+        made = None
+    if made is None:
+        raise OrderError("step", value=step)
+    return Period(first, last), made, _element(identifier)
 
 
 def _reading(*, is_basic: bool) -> Callable[[Arguments], tuple[Part, ...]]:
     def made(arguments: Arguments) -> tuple[Part, ...]:
         (identifiers,) = _named(arguments, "id")
-        return tuple(wanted(_bytes(each), is_basic=is_basic) for each in identifiers.split(","))
+        return tuple(wanted(_guide(each), is_basic=is_basic) for each in identifiers.split(","))
 
     return made
 
 
 def _basic(arguments: Arguments) -> tuple[Part, ...]:
     if not arguments:
-        raise OrderError("expected ID=BYTES, for example 0C=02")
-    return tuple(basic_parameter(_bytes(key), _bytes(value)) for key, value in arguments.items())
+        raise OrderError("no-basic")
+    return tuple(_basic_parameter(_guide(key), _bytes(value)) for key, value in arguments.items())
+
+
+def _basic_parameter(identifier: bytes, data: bytes) -> Element:
+    size = BASIC_SIZES.get(identifier, min(len(data), _MOST_BYTES))
+    if len(data) != size:
+        raise OrderError("size", name=identifier.hex().upper(), value=data.hex().upper(), size=len(data), limit=size)
+    return basic_parameter(identifier, data)
 
 
 def _run(arguments: Arguments) -> tuple[Part, ...]:
     if not arguments:
-        raise OrderError("expected ID=NUMBER, for example 20=1")
-    return tuple(_parameter(_bytes(key), value) for key, value in arguments.items())
+        raise OrderError("no-run")
+    return tuple(_parameter(_guide(key), value) for key, value in arguments.items())
 
 
 def _parameter(identifier: bytes, value: str) -> Element:
-    """A run parameter in its form; in brackets any form: `42=0.5/6.3`, digits and decimals."""
+    """A run parameter in its form, or in the one behind a slash: `42=0.5/6.3`, digits and decimals."""
     text, _, form = value.partition("/")
     if not form:
         try:
             return run_parameter(identifier, _number(text))
         except KeyError:
-            name = identifier.hex().upper()
-            raise OrderError(f"{name}: no form is known; give one, for example {name}={text}/6.3") from None
-    digits, _, decimals = form.partition(".")
-    return number(identifier, _number(text), digits=int(digits), decimals=int(decimals or 0))
+            raise OrderError("no-form", name=identifier.hex().upper(), value=text) from None
+    match = _FORM.fullmatch(form)
+    if match is None:
+        raise OrderError("form", value=form)
+    return number(identifier, _number(text), digits=int(match[1]), decimals=int(match[2] or 0))
 
 
 def _password(arguments: Arguments) -> tuple[Part, ...]:
     texts = _named(arguments, "old", "new")
     if any(len(_bytes(text)) != _PASSWORD_BYTES for text in texts):
-        raise OrderError("a password has four hex digits")
+        raise OrderError("password", value=" ".join(texts))
     return tuple(basic_parameter(PASSWORD, _bytes(text)) for text in texts)
 
 

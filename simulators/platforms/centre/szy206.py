@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,7 +19,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
-from agent.uplinks.szy206_wire.content import PASSWORD, decode
+from agent.uplinks.szy206_wire.content import decode
 from agent.uplinks.szy206_wire.exchange import confirm_of, tag_of
 from agent.uplinks.szy206_wire.frame import FIRST_FCB, Frame
 from agent.uplinks.szy206_wire.names import CONFIRMED, REPORTS, Afn, AlarmOrder, Dialect, Edition, Kind
@@ -42,10 +43,10 @@ from simulators.platforms.centre.contract import (
     parcel_of,
     spoilt,
 )
+from simulators.platforms.centre.refusals import OrderError
 from simulators.platforms.centre.szy206_checks import dated, fcb_judged, is_late, judged, tag_reused
 from simulators.platforms.centre.szy206_orders import KNOWN, Downlink
 from simulators.platforms.centre.szy206_stream import trouble, unfinished
-from simulators.platforms.mqtt_behaviour import OrderError
 
 _MOST_PARTS = 255
 _PARTS_S = 60.0
@@ -84,18 +85,18 @@ def _mode(text: str) -> int | None:
     if text == "own":
         return None
     if text not in {"0", "1", "2", "3"}:
-        raise ValueError("0 to 3, or own")
+        raise ValueError("0–3, own")
     return int(text)
 
 
 def _password(text: str) -> str:
-    if len(bytes.fromhex(text)) != PASSWORD:
-        raise ValueError("four hex digits")
+    if re.fullmatch("[0-9A-Fa-f]{4}", text) is None:
+        raise ValueError("0000–FFFF")
     return text.upper()
 
 
 SETTINGS: Mapping[str, Callable[[str], Any]] = MappingProxyType({"login": _login, "mode": _mode, "password": _password})
-"""What may change while a centre runs, and how its text is read. Raises ValueError."""
+"""What may change while a centre runs, and how its text is read. Raises ValueError that names what is allowed."""
 
 
 class Szy206Centre:
@@ -145,9 +146,9 @@ class Szy206Centre:
     def ask(self, downlink: Downlink, now: Moment) -> Turn:
         """Sends an order when the one before is settled. Raises OrderError."""
         if not self._address:
-            raise OrderError("nothing was heard from the station yet")
+            raise OrderError("not-heard")
         if is_full(self._waiting):
-            raise OrderError("too many orders wait for this station")
+            raise OrderError("too-many", station=self.station)
         self._made(downlink, now)
         turn = Turn()
         self._waiting.append(downlink)

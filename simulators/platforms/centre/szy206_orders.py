@@ -16,13 +16,24 @@ from typing import Any, Final
 
 import yaml
 
+from agent.uplinks.szy206_wire.codecs import Flow, Keyed, Number
 from agent.uplinks.szy206_wire.content import PASSWORD, compose
 from agent.uplinks.szy206_wire.exchange import tag_of
-from agent.uplinks.szy206_wire.frame import Frame
-from agent.uplinks.szy206_wire.names import Afn, ContentError, Dialect, Edition, Kind, is_setting
+from agent.uplinks.szy206_wire.frame import MOST_USER_DATA, Frame
+from agent.uplinks.szy206_wire.items import Rules
+from agent.uplinks.szy206_wire.names import (
+    THRESHOLD_KINDS,
+    Afn,
+    ContentError,
+    Dialect,
+    Edition,
+    Kind,
+    is_setting,
+)
 from agent.uplinks.szy206_wire.times import write_tag
 from simulators.platforms.centre.contract import Moment
-from simulators.platforms.mqtt_behaviour import OrderError
+from simulators.platforms.centre.refusals import OrderError
+from simulators.platforms.centre.szy206_forms import LAST_INTERVAL, PERIODS, RANGES, Numbers, Texts, leaves
 
 ALIASES: Final[Mapping[str, str]] = MappingProxyType(
     {"query": "B0", "set-clock": "11", "clock": "51", "status": "5E", "events": "5D"}
@@ -79,6 +90,7 @@ _OWN_KEYS: Final[Mapping[int, Mapping[str, str]]] = MappingProxyType(
     {Afn.LINK: {"link": "F2"}, Afn.SET_CLOCK: {"clock": "2026-11-21T08:00:00", "weekday": "6"}}
 )
 _BYTE = 0xFF
+_OPTIONAL = frozenset({"unit"})  # a 206 frame does not tell it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,17 +117,28 @@ class Downlink:
                 body = self.data + _tail_bytes(tail)
             else:
                 body = compose(fields | tail, is_up=False, afn=self.function, func=self.func, dialect=dialect)
-            return Frame(is_up=False, func=self.func, address=address, afn=self.function, body=body)
+            frame = Frame(is_up=False, func=self.func, address=address, afn=self.function, body=body)
+            frame.to_bytes()  # what is too long is said here
         except ContentError as error:
-            example = EXAMPLES.get(self.function)
-            shown = "" if example is None else f"; for example {self.function:02X} {example}"
-            raise OrderError(f"{self.name}: {error}{shown}") from error
+            raise _unfit(self) from error
+        return frame
 
 
 def _tail_bytes(tail: Mapping[str, Any]) -> bytes:
     if not tail:
         return b""
     return bytes.fromhex(tail["pw_hex"])[:PASSWORD] + write_tag(tail["tp"], high_first=False)
+
+
+def _unfit(downlink: Downlink) -> OrderError:
+    """What no rule of its own names: too many values, or one that this edition wants as well."""
+    return OrderError("unfit", order=downlink.name, example=example_of(downlink.function), most=MOST_USER_DATA)
+
+
+def example_of(function: int) -> str:
+    """An order with this AFN, as it may be typed."""
+    own = EXAMPLES.get(function) or " ".join(f"{key}={value}" for key, value in _OWN_KEYS.get(function, {}).items())
+    return f"{function:02X} {own}".rstrip()
 
 
 def downlink_of(words: list[str]) -> Downlink:
@@ -125,72 +148,100 @@ def downlink_of(words: list[str]) -> Downlink:
         function = int(first, 16)
     except ValueError:
         function = -1
-    fields = _fields(words[1:])
-    data = fields.pop("data", None)
-    if not 0 <= function <= _BYTE or (function not in KNOWN and data is None):
+    texts = _texts(words[1:])
+    if not 0 <= function <= _BYTE or (function not in KNOWN and "data" not in texts):
         known = " ".join(f"{each:02X}" for each in KNOWN)
-        raise OrderError(f"{words[0]!r}: expected an AFN of {known}, {', '.join(ALIASES)}, or any AFN with data=HEX")
-    usual = Kind.FLOW if function == Afn.QUERY_REALTIME else Kind.COMMAND
-    func = fields.pop("func", usual)
-    if func not in set(Kind):
-        raise OrderError(f"func={func}: a type code from 0 to {max(Kind)} expected")
+        raise OrderError("afn", value=words[0], known=known, names=" ".join(ALIASES))
+    data = _hex(texts.pop("data", None))
+    fields = {key: _exact(_yaml(key, text), key, function) for key, text in texts.items()}
+    func = fields.pop("func", Kind.FLOW if function == Afn.QUERY_REALTIME else Kind.COMMAND)
+    _check_range("func", func, RANGES["func"], function)
     if data is None:
-        _check_shape(words[0], function, fields)
+        _check_keys(function, fields)
+        _check_values(function, fields)
+    elif fields:
+        raise OrderError("key", key=next(iter(fields)), known="data, func", example=f"{function:02X} data=00")
     if function == Afn.LINK:
-        fields = {"link": "F2 keep-alive"} | {key: str(value) for key, value in fields.items()}
+        fields = {"link": "F2 keep-alive"} | fields
     if function == Afn.RESET and not fields:
         fields = {"reset": 1}
-    found = Downlink(
-        name=" ".join([f"{function:02X}", *words[1:]]),
-        function=function,
-        func=int(func),
-        fields=fields,
-        data=_hex(data),
-    )
-    if function != Afn.SET_CLOCK and data is None:  # tried at once, so that what is wrong is said to who gave it
-        body = {**found.fields, **({"pw_hex": "0000"} if is_setting(function) else {})}
-        _tried(found, body)
-    return found
+    name = " ".join([f"{function:02X}", *words[1:]])
+    return Downlink(name=name, function=function, func=int(func), fields=fields, data=data)
 
 
-def _check_shape(name: str, function: int, fields: Mapping[str, Any]) -> None:
-    """Whether each key is one of this AFN's, and its value a number, a list or a map as in its example."""
-    example = _fields(EXAMPLES[function].split()) if function in EXAMPLES else _OWN_KEYS.get(function, {})
+def _check_keys(function: int, fields: Mapping[str, Any]) -> None:
+    """Whether each key is one of this AFN's, none is missing, and each value is of the form of its example."""
+    example: dict[str, Any] = {key: _yaml(key, text) for key, text in _texts(example_of(function).split()[1:]).items()}
+    if function == Afn.SET_THRESHOLD and isinstance(fields.get("kind"), int):
+        if _threshold(fields) is None:
+            del example["threshold"]
+        if fields["kind"] == THRESHOLD_KINDS.index(Kind.FLOW):
+            example["unit"] = "m3/h"
+    if fields or (function not in _OWN_KEYS and function != Afn.RESET):
+        _check_form(function, "", fields, example)
+
+
+def _check_form(function: int, key: str, value: Any, example: Any) -> None:
+    """Lists like the example's list, maps with the keys of its map; raises OrderError for another form."""
+    is_free = key == "intervals_min"
+    if isinstance(example, dict) and isinstance(value, dict) and (value or not is_free):
+        known = {str(at) for at in range(LAST_INTERVAL + 1)} if is_free else set(example)
+        strange = [each for each in value if each not in known]
+        missing = [] if is_free else [each for each in example if each not in {*value, *_OPTIONAL}]
+        if strange:
+            raise OrderError(
+                "key", key=strange[0], known="0…13" if is_free else ", ".join(example), example=example_of(function)
+            )
+        if missing:
+            raise OrderError("missing", value=", ".join(missing), example=example_of(function))
+        for each, own in value.items():
+            _check_form(function, each, own, next(iter(example.values())) if is_free else example[each])
+    elif isinstance(example, list) and isinstance(value, list) and value:
+        for each in value:
+            _check_form(function, key, each, example[0])
+    elif isinstance(value, list | dict) or isinstance(example, list | dict):
+        raise OrderError("shape", key=key, example=example_of(function))
+
+
+def _check_values(function: int, fields: Mapping[str, Any]) -> None:
+    """Whether each value is in the range of its key."""
     for key, value in fields.items():
-        if key not in example:
-            raise OrderError(f"{name} {key}: expected {', '.join(example) or 'nothing'}")
-        if not _is_like(value, example[key]):
-            shown = EXAMPLES.get(function, "")
-            raise OrderError(f"{name} {key}: not of the right form; for example {name} {shown}")
+        for name, each in leaves(key, value):
+            if name in {"start", "end"}:
+                _check_range(name, each, PERIODS[function == Afn.QUERY_STORED], function)
+            elif name != "threshold":
+                _check_range(name, each, RANGES[name], function)
+            elif (numbers := _threshold(fields)) is not None:
+                _check_range(name, each, numbers, function)
 
 
-def _is_like(value: Any, example: Any) -> bool:
-    if isinstance(example, list):
-        return isinstance(value, list) and bool(value) and all(_is_like(each, example[0]) for each in value)
-    if isinstance(example, dict):
-        return isinstance(value, dict) and bool(value)
-    return not isinstance(value, list | dict)
+def _threshold(fields: Mapping[str, Any]) -> Numbers | None:
+    """The range of a threshold of this kind; None where the sheet knows no form for it."""
+    known = Rules(Edition.SZY206, Dialect()).threshold(fields.get("kind", len(THRESHOLD_KINDS)))
+    if isinstance(known, Flow):
+        highest = RANGES["value"]
+        return highest if isinstance(highest, Numbers) else None
+    if not isinstance(known, Keyed) or not isinstance(known.codec, Number):
+        return None
+    most = Decimal(known.codec.highest).scaleb(-known.codec.decimals)
+    return Numbers(-most if known.codec.sign else 0, most)
 
 
-def _tried(downlink: Downlink, body: Mapping[str, Any]) -> None:
-    try:
-        compose(body, is_up=False, afn=downlink.function, func=downlink.func, dialect=Dialect(edition=Edition.SZY206))
-    except ContentError as error:
-        example = EXAMPLES.get(downlink.function)
-        shown = "" if example is None else f"; for example {downlink.function:02X} {example}"
-        raise OrderError(f"{downlink.name}: {error}{shown}") from error
+def _check_range(key: str, value: Any, known: Numbers | Texts, function: int) -> None:
+    if not known.takes(value):
+        raise OrderError("range", key=key, value=value, range=str(known), example=example_of(function))
 
 
-def _hex(data: Any) -> bytes | None:
+def _hex(data: str | None) -> bytes | None:
     if data is None:
         return None
     try:
-        return bytes.fromhex(str(data))
+        return bytes.fromhex(data)
     except ValueError as error:
-        raise OrderError(f"data={data}: hex digits expected") from error
+        raise OrderError("hex", value=data) from error
 
 
-def _fields(words: list[str]) -> dict[str, Any]:
+def _texts(words: list[str]) -> dict[str, str]:
     """KEY=VALUE; a value may have blanks: what has no `=` outside brackets goes on with the value before."""
     texts: list[str] = []
     for word in words:
@@ -200,18 +251,17 @@ def _fields(words: list[str]) -> dict[str, Any]:
         elif texts:
             texts[-1] += f" {word}"
         else:
-            raise OrderError(f"{word!r}: expected KEY=VALUE")
-    found: dict[str, Any] = {}
-    for text in texts:
-        key, _, value = text.partition("=")
-        try:
-            found[key] = value if key == "data" else _exact(yaml.load(value, Loader=yaml.BaseLoader), key)  # noqa: S506 - texts only
-        except yaml.YAMLError as error:
-            raise OrderError(f"{text}: no number, list or map as YAML writes them") from error
-    return found
+            raise OrderError("pair", value=word, example="12 work_mode=1")
+    return {key: value for key, _, value in (text.partition("=") for text in texts)}
 
 
-_TEXTS = frozenset({"new_admin", "new_pw_hex", "device_kind", "start", "end", "link", "clock", "unit", "threshold_hex"})
+def _yaml(key: str, text: str) -> Any:
+    try:
+        return yaml.load(text, Loader=yaml.BaseLoader)  # noqa: S506 - texts only
+    except yaml.YAMLError as error:
+        raise OrderError("yaml", key=key, value=text) from error
+
+
 _WHOLE = frozenset(
     {
         "new_station",
@@ -222,24 +272,26 @@ _WHOLE = frozenset(
         "reset",
         "device_no",
         "kinds_bits",
+        "intervals_min",
         "func",
+        "clear_bits",
+        "weekday",
     }
-    | {"clear_bits", "weekday"}
 )
 
 
-def _exact(value: Any, key: str) -> Any:
+def _exact(value: Any, key: str, function: int) -> Any:
     """Texts of numbers as exact numbers; the codec wants whole ones as integers."""
     if isinstance(value, dict):
-        return {each: _exact(text, key if key == "intervals_min" else each) for each, text in value.items()}
+        return {each: _exact(text, key if key == "intervals_min" else each, function) for each, text in value.items()}
     if isinstance(value, list):
-        return [_exact(each, key) for each in value]
-    if key in _TEXTS:
+        return [_exact(each, key, function) for each in value]
+    if isinstance(RANGES.get(key), Texts) or key in {"start", "end"}:
         return value
     try:
         found = int(value) if key in _WHOLE else Decimal(value)
-    except (ValueError, ArithmeticError, TypeError) as error:
-        raise OrderError(f"{key}={value}: a number expected") from error
+    except (ValueError, ArithmeticError, TypeError):
+        found = Decimal("NaN")
     if not Decimal(found).is_finite():
-        raise OrderError(f"{key}={value}: a number expected")
+        raise OrderError("number", key=key, value=value, example=example_of(function))
     return found
