@@ -88,10 +88,10 @@ def step(entry: Entry, raws: Raws) -> Decimal | None:
     with localcontext(_EXACT):
         factor = abs(entry.scale)
         for each in entry.factors:
-            multiplier = _multiplier(each, raws)
-            if not isinstance(multiplier, Decimal):
+            times = multiplier(each, raws)
+            if not isinstance(times, Decimal):
                 return None
-            factor *= abs(multiplier)
+            factor *= abs(times)
         largest = _ZERO
         for part in entry.parts:
             raw = raws[part.item]
@@ -115,14 +115,15 @@ def _number(entry: Entry, raws: Raws) -> Decimal | Missing:
             return raw
         total += raw * part.scale
     for factor in entry.factors:
-        multiplier = _multiplier(factor, raws)
-        if not isinstance(multiplier, Decimal):
-            return multiplier
-        total *= multiplier
+        times = multiplier(factor, raws)
+        if not isinstance(times, Decimal):
+            return times
+        total *= times
     return total * entry.scale + entry.offset
 
 
-def _multiplier(factor: Factor, raws: Raws) -> Decimal | Missing:
+def multiplier(factor: Factor, raws: Raws) -> Decimal | Missing:
+    """What a live unit or multiplier code stands for; UNKNOWN_CODE where the profile does not know it."""
     raw = raws[factor.item]
     if not isinstance(raw, Decimal):
         return raw

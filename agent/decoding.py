@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
-from agent.decode import bundles, values
+from agent.decode import Raws, bundles, multiplier, values
 from agent.entries import Entry
 from agent.model import Reason, StoredRound
 from agent.probe.image import image_of
 from agent.profiles import Library
-from agent.replay import value_text
+from agent.replay import UNCOVERED, value_text
 from agent.settings import Profile
 from drivers.contract import Driver, Item, NoValue, RawValue, WireError
-from drivers.octets import crc16
+from drivers.octets import crc16, has_sound_crc
 
+_MODBUS = "modbus"
 _MBAP = 6  # bytes before the unit in a Modbus TCP frame
+_COUNT_AT = 2  # behind unit and function, in a reply as serial lines have it
+_FRAME_SIZE = 5  # bytes of a reply beside its data: unit, function, count, two of CRC
 
 
 class Decoding:
@@ -54,16 +58,19 @@ class Decoding:
 
     def _steps(self, entry: Entry, profile: Profile, frames: Sequence[tuple[bytes, bytes]]) -> dict[str, Any]:
         """How the bytes become a quantity."""
-        image = _image(frames, self._drivers[profile.protocol]())
+        serial = _serial if profile.protocol == _MODBUS else _unchanged
+        image = _image([serial(*each) for each in frames if each[1]], self._drivers[profile.protocol]())
         raws: dict[Any, RawValue | Reason] = {}
         told = []
         for item in dict.fromkeys(item for bundle in bundles([entry]) for item in bundle):
             data = item.taken(image)
             raws[item] = Reason.NO_REPLY if data is None else item.decode(data)
             shown = "" if data is None else data.hex()
-            told.append({"item": _item_text(item), "bytes": shown, "raw": _raw(raws[item]), **_role(entry, item)})
+            role = _role(entry, item, raws)
+            told.append({"item": _item_text(item), "bytes": shown, "raw": shown and _raw(raws[item]), **role})
         (value,), quality = values([entry], raws)
-        reasons = list(quality.get(entry.quantity, ()))
+        is_there = all(each["bytes"] for each in told)
+        reasons = list(quality.get(entry.quantity, ())) if is_there else [UNCOVERED]
         return {
             "quantity": entry.quantity,
             "items": told,
@@ -74,14 +81,12 @@ class Decoding:
         }
 
 
-def _image(frames: Sequence[tuple[bytes, bytes]], driver: Driver) -> dict[str, Any]:
+def _image(exchanges: Sequence[tuple[bytes, bytes]], driver: Driver) -> dict[str, Any]:
     """What the frames prove of the meter's memory; frames that are not sound prove nothing."""
     image: dict[str, Any] = {}
-    for request, reply in frames:
-        if not reply:
-            continue
+    for exchange in exchanges:
         try:
-            more = image_of([(_serial(request), _serial(reply))], driver)
+            more = image_of([exchange], driver)
         except WireError:
             continue
         for table, content in more.items():
@@ -92,26 +97,55 @@ def _image(frames: Sequence[tuple[bytes, bytes]], driver: Driver) -> dict[str, A
     return image
 
 
-def _serial(frame: bytes) -> bytes:
-    """A Modbus TCP frame as RTU frames are written, which recordings are; anything else as it is."""
-    if frame[2:4] == b"\0\0" and int.from_bytes(frame[4:_MBAP], "big") == len(frame) - _MBAP:
-        return frame[_MBAP:] + crc16(frame[_MBAP:])
-    return frame
+def _unchanged(request: bytes, reply: bytes) -> tuple[bytes, bytes]:
+    return request, reply
+
+
+def _serial(request: bytes, reply: bytes) -> tuple[bytes, bytes]:
+    """A stored Modbus exchange as a serial line has it, without what stood around the reply.
+
+    Only TCP requests begin with 0: they are stored with transaction number 0, and nobody asks unit 0 on a serial line.
+    """
+    if request[:1] != b"\0":
+        return request, _sound(request, reply)
+    frames = []
+    while len(reply) > _MBAP:
+        size = _MBAP + int.from_bytes(reply[4:_MBAP], "big")
+        frames.append(reply[_MBAP:size])
+        reply = reply[size:]
+    last = frames[-1] if frames else b""  # those before it answered earlier questions
+    return request[_MBAP:] + crc16(request[_MBAP:]), last + crc16(last)
+
+
+def _sound(request: bytes, reply: bytes) -> bytes:
+    """The sound answer to an RTU request among the received bytes; all of them where there is none."""
+    for at in range(len(reply) - _COUNT_AT):
+        frame = reply[at : at + _FRAME_SIZE + reply[at + _COUNT_AT]]
+        if frame[:_COUNT_AT] == request[:_COUNT_AT] and has_sound_crc(frame):
+            return frame
+    return reply
 
 
 def _raw(value: RawValue | Reason) -> str:
     return value.value if isinstance(value, NoValue | Reason) else str(value)
 
 
-def _role(entry: Entry, item: Item) -> dict[str, str]:
-    """What an item does in its quantity: a part with its scale, a factor, or the source of flags."""
+def _role(entry: Entry, item: Item, raws: Raws) -> dict[str, str]:
+    """What an item does in its quantity: a part with its scale, a factor and what it stands for, or source of flags."""
     for part in entry.parts:
         if part.item == item:
             return {"role": "part", "scale": str(part.scale)}
-    return {"role": "factor" if any(factor.item == item for factor in entry.factors) else "flags"}
+    for factor in entry.factors:
+        if factor.item == item:
+            times = multiplier(factor, raws)
+            return {"role": "factor", "times": f"{times:f}" if isinstance(times, Decimal) else times.value}
+    return {"role": "flags"}
 
 
 def _item_text(item: Item) -> str:
     """The protocol's own name of an item: table and register, or data identifier, and its type."""
     names = ("table", "register", "identifier", "field", "kind")
-    return " ".join(str(getattr(item, name)) for name in names if hasattr(item, name))
+    found = [getattr(item, name) for name in names if hasattr(item, name)]
+    if isinstance(getattr(item, "identifier", None), int):  # CJ/T 188, four hex digits in every document
+        found[0] = f"{found[0]:04X}"
+    return " ".join(dict.fromkeys(str(each) for each in found))

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, tzinfo
 from typing import Any
@@ -323,13 +323,19 @@ def _origin(stored: StoredRound) -> str:
 
 
 def _values(stored: StoredRound, quantity: str | None) -> dict[str, Node]:
-    """The readings of a round: text and what is said about its quality."""
+    """The readings of a round: text (flags: a list) and what is said about its quality."""
     quality = stored.quality or {}
+    flags = stored.layout.flags
     return {
-        name: {"value": text, "quality": list(quality.get(name, ()))}
+        name: {"value": _flags(text, flags) if name == "status" else text, "quality": list(quality.get(name, ()))}
         for name, text in zip(stored.layout.quantities, stored.texts, strict=True)
         if quantity in (None, name)
     }
+
+
+def _flags(mask: str | None, names: Sequence[str]) -> list[str] | None:
+    """The flags of a stored status value."""
+    return None if mask is None else [name for at, name in enumerate(names) if int(mask) >> at & 1]
 
 
 def _values_again(derived: Derived) -> dict[str, Node]:

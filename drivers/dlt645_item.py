@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from drivers.contract import NoValue, RawValue, SpecError
+from drivers.dlt645_image import held
 from drivers.dlt645_table import block_of, edition_of, field_of
 from drivers.dlt645_values import clock_time, day, number, number_bytes
 from drivers.octets import bcd_bytes
@@ -79,8 +80,8 @@ class Dlt645Item:
                 return number_bytes(value, self.size, signed=self.signed)
 
     def taken(self, image: Mapping[str, Any]) -> bytes | None:
-        """Meter's side: its bytes in the image {identifier: data}."""
-        data = bytes(image.get(self.identifier, b""))[self.place * self.size : (self.place + 1) * self.size]
+        """Meter's side: its bytes in the image {identifier: data}, under its identifier or in its block."""
+        data = (held(image, self.identifier) or b"")[self.place * self.size : (self.place + 1) * self.size]
         return data if len(data) == self.size else None
 
     def put(self, image: MutableMapping[str, Any], data: bytes, *, whole: bool = False) -> None:  # noqa: ARG002 - it is a whole always

@@ -1,19 +1,18 @@
 """The meter's side of DL/T 645: answers from an image of its data, for simulators and tests. Pure.
 
-An image is {identifier as printed: data without 33H}. Blocks are put together from their members, and members are cut
-out of a block that is there. `most` (bytes of data in one frame) makes it answer in several; `unmerged` makes it refuse
-blocks that it does not hold as such. A follow-up that was recorded stands under the identifier with `+` and its number.
+What an image is, `dlt645_image.py` says. `most` in it (bytes of data in one frame) makes it answer in several frames.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from drivers.contract import BadChecksum, Malformed, Refusal, WireError, WrongAddress
 from drivers.dlt645_exchange import FOLLOW, READ, refused
-from drivers.dlt645_table import EDITION_1997, EDITION_2007, block_of, edition_of, field_of, member_of
-from drivers.dlt645_values import cut
+from drivers.dlt645_image import UNMERGED, data_of
+from drivers.dlt645_table import EDITION_1997, EDITION_2007, edition_of
 from drivers.dlt645_wire import (
     ERROR,
     FUNCTION,
@@ -34,12 +33,10 @@ from drivers.dlt645_wire import (
 )
 
 READ_ADDRESS = 0x13
-MOST, UNMERGED = "most", "unmerged"
+MOST = "most"
 _IDENTIFIER_SIZE = {EDITION_2007: 4, EDITION_1997: 2}
 _NO_SUCH_DATA = 0x02
 _NOT_AUTHORISED = 0x04  # what a meter says to whom it does not know
-_BLOCK_END = b"\xaa"
-_MOST_TARIFFS = 64
 
 
 def request_size(head: bytes) -> int | None:
@@ -89,47 +86,11 @@ def _answer(asked: Candidate, own: bytes, image: Mapping[str, Any]) -> bytes:
     return frame_bytes(own, control | REPLY | goes_on, data[:size] + part + (data[-1:] if is_numbered else b""))
 
 
-def data_of(image: Mapping[str, Any], identifier: str) -> bytes | None:
-    """The data behind an identifier; None when the image does not have it."""
-    if identifier in image:
-        parts, number = [bytes(image[identifier])], 1
-        while (more := image.get(f"{identifier}+{number}")) is not None:
-            parts.append(bytes(more))
-            number += 1
-        return b"".join(parts)
-    home = block_of(identifier)
-    if home is not None:
-        return _member(image, *home)
-    return None if UNMERGED in image else _block(image, identifier)
-
-
-def _member(image: Mapping[str, Any], block: str, place: int) -> bytes | None:
-    field = field_of(block)
-    if field is None or block not in image:
-        return None
-    data = data_of(image, block) or b""
-    items = cut(data, field.size, field.most, has_ends=edition_of(block) == EDITION_1997)[0]
-    return items[place] if place < len(items) else None
-
-
-def _block(image: Mapping[str, Any], block: str) -> bytes | None:
-    """The members that are there, those between them as not available, and AA behind each (1997)."""
-    field = field_of(block)
-    if field is None or not field.is_block:
-        return None
-    missing = (b"\0" if field.kind == "bits" else b"\xff") * field.size
-    members = [member_of(block, place) for place in range(field.most or _MOST_TARIFFS)]
-    held = [image.get(member) if member else None for member in members]
-    last = max((place for place, data in enumerate(held) if data is not None), default=-1)
-    if last < 0:
-        return None
-    count = field.most or last + 1
-    end = _BLOCK_END if edition_of(block) == EDITION_1997 else b""
-    return b"".join((missing if data is None else bytes(data)) + end for data in held[:count])
-
-
 def recalled(request: bytes, reply: bytes) -> dict[str, Any]:
-    """The memory that a recorded question and its answer prove. Raises WireError when they prove none."""
+    """The memory that a recorded question and its answer, follow-ups behind it included, prove.
+
+    Raises WireError when they prove none.
+    """
     asked, told = _recorded(request), _recorded(reply)
     assert asked.control is not None
     assert told.control is not None
@@ -144,11 +105,26 @@ def recalled(request: bytes, reply: bytes) -> dict[str, Any]:
     size = _IDENTIFIER_SIZE[edition]
     if told.control & ~MORE != asked.control | REPLY or told.data[:size] != asked.data[:size] or len(told.data) < size:
         raise Malformed("the recorded reply does not answer the recorded request", reply)
+    image = _proven(told, edition, 1)
+    while told.control & MORE and (more := found(reply[told.at + len(told.raw) :])) is not None:
+        told = replace(more, at=told.at + len(told.raw) + more.at)
+        assert told.control is not None
+        if told.control & ~MORE != FOLLOW[edition] | REPLY or told.data[:size] != asked.data[:size]:
+            break
+        image |= _proven(told, edition, len(image))
+    return {address_text(told.address): image}
+
+
+def _proven(told: Candidate, edition: str, number: int) -> dict[str, bytes]:
+    """The data of one sound reply under its identifier; of a follow-up, with the number it has or (1997) `number`."""
+    assert told.control is not None
+    size = _IDENTIFIER_SIZE[edition]
     identifier, data = told.data[:size][::-1].hex().upper(), told.data[size:]
-    if told.control & FUNCTION == FOLLOW[edition]:
-        number = data[-1] if edition == EDITION_2007 and data else 1
-        identifier, data = f"{identifier}+{number}", data[:-1] if edition == EDITION_2007 else data
-    return {address_text(told.address): {identifier: data}}
+    if told.control & FUNCTION != FOLLOW[edition]:
+        return {identifier: data}
+    if edition == EDITION_1997:
+        return {f"{identifier}+{number}": data}
+    return {f"{identifier}+{data[-1] if data else number}": data[:-1]}
 
 
 def _recorded(frame: bytes) -> Candidate:

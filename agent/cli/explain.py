@@ -6,7 +6,7 @@ import argparse
 import json
 import sqlite3
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from decimal import Decimal
 from importlib.metadata import version
@@ -134,7 +134,8 @@ class _Telling:
             quality = " · ".join(map(self._flag, dict.fromkeys(told["quality"])))
             unit = QUANTITIES[name].unit if name in QUANTITIES else ""
             key = "missing" if told["value"] is None else "value"
-            shown = {"value": told["value"], "unit": unit, "quality": quality}
+            value = self._flags(told["value"]) if isinstance(told["value"], list) else told["value"]
+            shown = {"value": value, "unit": unit, "quality": quality}
             yield self._text(key, quantity=self._out.quantity(name), **shown)
 
     def _again(self, node: Node) -> Iterator[str]:
@@ -177,13 +178,27 @@ class _Telling:
         if not node["profile_known"]:
             yield self._text("profile_gone", **told)
         for each in node.get("decoded", ()):
-            for item in each["items"]:
-                key = {"part": "item_scaled", "factor": "item_factor"}.get(item["role"], "item")
-                key = "item" if item.get("scale") == "1" else key
-                yield self._text(key, **{**item, "bytes": page.spaced_hex(item["bytes"]) or "-"})
-            value = " ".join(each["reasons"]) if each["value"] is None else each["value"]
-            quantity = self._out.quantity(each["quantity"])
-            yield self._text("decoded", quantity=quantity, value=value, scale=each["scale"], offset=each["offset"])
+            yield from self._decoded(each)
+
+    def _decoded(self, node: Node) -> Iterator[str]:
+        """How bytes become a quantity."""
+        is_status = False
+        for item in node["items"]:
+            key = {"part": "item_scaled", "factor": "item_factor"}.get(item["role"], "item")
+            key = "item" if item.get("scale") == "1" else key
+            key = key if item["bytes"] else "item_missing"
+            yield self._text(key, **{**item, "bytes": page.spaced_hex(item["bytes"])})
+            is_status = item["role"] == "flags"
+        if node["value"] is None:
+            value = " · ".join(map(self._flag, node["reasons"]))
+        else:
+            value = self._flags(node["value"].split()) if is_status else node["value"]
+        told = {"quantity": self._out.quantity(node["quantity"]), "value": value}
+        is_plain = is_status or (node["scale"], node["offset"]) == ("1", "0")
+        yield self._text("decoded_plain" if is_plain else "decoded", scale=node["scale"], offset=node["offset"], **told)
+
+    def _flags(self, flags: Iterable[str]) -> str:
+        return " ".join(map(self._out.flag, flags)) or self._out.text("read.no_flags")
 
     def _entered(self, body: Mapping[str, Any]) -> Iterator[str]:
         quantity = self._out.quantity(body.get("quantity", ""))

@@ -189,4 +189,4 @@ def test_everything_is_told_in_words_of_the_language(books: Books, capsys, figur
     out = capsys.readouterr().out
     assert "explain." not in out
     assert "{" not in out
-    assert ("封印" if lang == "zh" else "seal ") in out
+    assert ("封存" if lang == "zh" else "seal ") in out
