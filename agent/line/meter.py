@@ -169,8 +169,9 @@ class PolledMeter:
             asked = self._ask(ask, line, timeout_s)
             error = asked.transaction.error
             if isinstance(error, Refused) and error.kind is Refusal.NARROWER and len(ask.parts()) > 1:
-                self._narrow(ask)
-                waiting = [*ask.parts(), *waiting]
+                parts = ask.parts()  # once: by these very objects the replies are told to the layout's requests
+                self._narrow(ask, parts)
+                waiting = [*parts, *waiting]
                 continue
             sweep.done.append(asked)
             if asked.reason in _SILENT and not line.is_numbered and not isinstance(error, Refused):
@@ -202,10 +203,10 @@ class PolledMeter:
             transaction = line.transact(ask.begin(line.next_number()), self.wire, self.delay, timeout_s=timeout_s)
         return transaction, tries
 
-    def _narrow(self, ask: Ask) -> None:
+    def _narrow(self, ask: Ask, parts: Sequence[Ask]) -> None:
         if ask in self._asks:
             at = self._asks.index(ask)
-            self._asks[at : at + 1] = ask.parts()
+            self._asks[at : at + 1] = parts
             self._split.append(ask)
             self._layout = self._made_layout()
 

@@ -151,6 +151,7 @@ def test_a_merged_read_that_is_refused_is_split_learned_and_said_once(tmp_path):
         bus.stop()
         stats = bus.far.stats()
     assert all(found.values == GOOD for found in bus.sink.rounds)
+    assert all(b"" not in found.raw and len(found.raw) == 2 for found in bus.sink.rounds), "also of the first round"
     assert bus.faults.times(FaultCode.METER_READ_SPLIT) == 1
     assert stats.requests in {2 * len(bus.sink.rounds) + 1, 2 * len(bus.sink.rounds) + 2, 2 * len(bus.sink.rounds) + 3}
 
