@@ -23,6 +23,7 @@ from agent.loading import Loaded, Loading, copy_place
 from agent.station import RunningStation
 from agent.store.database import StoreHeldError
 from agent.supervise import tell_systemd
+from agent.whole import write_whole
 
 _LOOK_S = 1.0
 _MOST_PROBLEMS = 5  # of a refused file, in the Fault; `qushui check` shows them all
@@ -85,13 +86,8 @@ class _Daemon:
         if not loaded.copy:
             return
         copy = copy_place(self._path)
-        part = copy.with_name(copy.name + ".part")
         try:
-            with part.open("w", encoding="utf-8") as file:
-                file.write(loaded.copy)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(copy)
+            write_whole(copy, loaded.copy)
         except OSError as error:
             self._log.warning("config.not_kept", file=str(copy), error=str(error))
 

@@ -14,6 +14,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from agent.whole import sync
+
 MOST_BYTES = 8_000_000
 DIRECTORY = "photos"
 """Beside the database."""
@@ -146,16 +148,7 @@ def _write_once(path: Path, data: bytes) -> None:
             part.unlink()
         raise
     for directory in (path.parent, path.parent.parent):
-        _sync(directory)
-
-
-def _sync(directory: Path) -> None:
-    """Brings the names in a directory to the disk."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        sync(directory)
 
 
 def _hand_over(path: Path) -> None:

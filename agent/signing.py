@@ -16,6 +16,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from agent.whole import sync
+
 _PRINT_DIGITS, _GROUP = 16, 4
 _LONGEST_S = 60.0
 _CHILD = "from agent.signing import sign_for; sign_for()"
@@ -102,11 +104,7 @@ def _keep(place: Path, pem: bytes) -> None:
         return
     finally:
         part.unlink()
-    directory = os.open(place.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    sync(place.parent)
 
 
 class Signing:

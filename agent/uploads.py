@@ -4,7 +4,7 @@ Strategy: once a minute, over stored rows alone. Each full local hour of an inta
 platform. To one that takes every round (MQTT) its record is the intake's closing reading, which has arrived when the
 platform's cursor has passed it; when that was is seen here, to the minute. To a centre that takes reports it is the
 report of that slot, which has arrived when the centre acknowledged it. What was seen is kept in a file beside the
-database, written whole and renamed, so that a restart loses no month; without it, counting begins anew.
+database, written whole, so that neither a restart nor a power cut loses a month; without it, counting begins anew.
 """
 
 from __future__ import annotations
@@ -18,19 +18,21 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from agent.clock import Clock, look_each_minute
+from agent.closed_hours import ClosedHours, Hour
 from agent.derive.exact import MS_PER_HOUR, OutOfDomain
 from agent.faults import FaultCode, FaultSink
 from agent.intakes.settings import IntakeSettings, Use
-from agent.model import Ranges
 from agent.report.slots import Intervals
 from agent.rules.online import is_online, obliged
 from agent.rules.site import Calendar, told
 from agent.rules.upload import Forecast, UploadRates
+from agent.store import cursors
 from agent.store.book_reader import BookReader
 from agent.store.database import side
 from agent.store.outbox_reader import OutboxReader
+from agent.whole import write_whole
 
-_FORM = 1
+_FORM = 2
 _SUFFIX = ".uploads"
 _MOST_OWED = 24 * 31  # hours looked back for after a long stop
 _REGULAR = frozenset({"timed", "hourly"})
@@ -73,8 +75,8 @@ class Uploads:
         self._clock = clock
         self._faults = faults
         self._log = log
-        self._rates = stored_rates(path)
-        self._numbers: dict[tuple[str, int], int] = {}
+        document = _document(path)
+        self._rates, self._closed = _rates_of(document), _closed_of(document)
 
     def run(self, stop: threading.Event, beat: Callable[[], None]) -> None:
         """Looks once a minute until `stop`."""
@@ -86,9 +88,10 @@ class Uploads:
         """Takes in what has fallen due and what has arrived, and says what is to be said. Nothing while undated."""
         if not self._clock.synced:
             return
-        now_ms = self._clock.boot_ms() + self._clock.offset_ms
         before = dict(self._rates)
         try:
+            self._closed.look(self._reader)
+            now_ms = self._clock.boot_ms() + self._clock.offset_ms  # not before any hour that has closed
             for uplink in self._uplinks:
                 self._look(uplink, now_ms)
             self._obligations(now_ms)
@@ -96,19 +99,8 @@ class Uploads:
             self._log.warning("uploads.unread", error=str(error))
             return
         if self._rates != before:
+            self._closed.keep({Hour(name, at_ms) for (_, name), each in self._rates.items() for at_ms in each.waiting})
             self._write()
-
-    def forecasts(self) -> dict[str, dict[str, Forecast]]:
-        """By platform and intake, where this month stands."""
-        now_ms = self._clock.boot_ms() + self._clock.offset_ms
-        found: dict[str, dict[str, Forecast]] = {uplink: {} for uplink in self._uplinks}
-        for (uplink, intake), rates in self._rates.items():
-            if uplink in found and intake in self._intakes:
-                zone, every_ms = self._intakes[intake].zone, _hours(self._intervals(uplink).at(now_ms))
-                forecast = rates.forecast(now_ms, zone, every_ms=every_ms)
-                if forecast is not None:
-                    found[uplink][intake] = forecast
-        return found
 
     def _look(self, uplink: str, now_ms: int) -> None:
         arrived = self._reported(uplink) if uplink in self._centres else self._passed(uplink, now_ms)
@@ -119,7 +111,7 @@ class Uploads:
             if uplink in self._centres and name not in self._centres[uplink].intakes:
                 continue
             rates = self._due(self._rates.get((uplink, name), UploadRates()), name, now_ms, intervals)
-            for hour_ms in [hour for month in rates.months.values() for hour in month.waiting]:
+            for hour_ms in rates.waiting:
                 accepted_ms = arrived(name, hour_ms)
                 if accepted_ms is not None:
                     rates = rates.accepted(hour_ms, accepted_ms, settings.zone)
@@ -135,12 +127,11 @@ class Uploads:
 
     def _passed(self, uplink: str, now_ms: int) -> Arrived:
         """When an hour's closing reading was taken by a platform that takes every round: now, if it is past it."""
-        ranges = self._reader.rounds.cursor(uplink)
-        parked = frozenset(each.number for each in self._reader.rounds.parked(uplink))
+        unaccepted = self._reader.rounds.unaccepted(uplink)
 
         def arrived(intake: str, hour_ms: int) -> int | None:
-            number = self._number(intake, hour_ms)
-            if number is None or ranges is None or number in parked or _holds(ranges, number):
+            number = self._closed.numbers.get(Hour(intake, hour_ms))
+            if number is None or unaccepted is None or cursors.holds(unaccepted, number):
                 return None
             return now_ms
 
@@ -148,8 +139,8 @@ class Uploads:
 
     def _reported(self, uplink: str) -> Arrived:
         """When the report of an hour was acknowledged by a centre."""
-        rows = self._outbox.rows(uplink, state="accepted")
-        done = {each.waiting.slot_ms: each.done_ms for each in rows if each.waiting.kind in _REGULAR}
+        waiting = [at_ms for (name, _), each in self._rates.items() if name == uplink for at_ms in each.waiting]
+        done = self._outbox.accepted(uplink, _REGULAR, min(waiting)) if waiting else {}
         return lambda _, hour_ms: done.get(hour_ms)
 
     def _due(self, rates: UploadRates, name: str, now_ms: int, intervals: Intervals) -> UploadRates:
@@ -157,6 +148,8 @@ class Uploads:
         zone, last_ms = self._intakes[name].zone, now_ms - now_ms % MS_PER_HOUR
         if rates.last_ms is None:
             return UploadRates(last_ms=last_ms)  # owed from the next one on
+        if rates.last_ms > last_ms:
+            return rates.rewound(last_ms, zone)
         first_ms = rates.last_ms + MS_PER_HOUR
         for hour_ms in range(max(first_ms, last_ms - _MOST_OWED * MS_PER_HOUR), last_ms + 1, MS_PER_HOUR):
             if intervals.is_slot(hour_ms, zone) and self._calendars[name].at(hour_ms - 1).use is not Use.SEALED:
@@ -166,17 +159,6 @@ class Uploads:
     def _intervals(self, uplink: str) -> Intervals:
         """How far apart the records are that this platform asks for."""
         return self._centres[uplink].intervals(self._reader) if uplink in self._centres else _HOURLY
-
-    def _number(self, intake: str, hour_ms: int) -> int | None:
-        """The number of the reading that closes this hour, None while there is none."""
-        if (intake, hour_ms) not in self._numbers:
-            found = self._reader.at(intake, hour_ms)
-            if found is None or found.at_ms != hour_ms:
-                return None
-            self._numbers[intake, hour_ms] = found.number
-            while len(self._numbers) > _MOST_OWED * len(self._intakes):
-                del self._numbers[next(iter(self._numbers))]
-        return self._numbers[intake, hour_ms]
 
     def _obligations(self, now_ms: int) -> None:
         """ONLINE-OBLIGED where no platform has taken anything for a day, or there is none."""
@@ -191,10 +173,13 @@ class Uploads:
             self._faults.raised(FaultCode.ONLINE_OBLIGED, f"intake/{name}", why=why.what, **evidence)
 
     def _oldest_ms(self, uplink: str) -> int | None:
-        """Of when the oldest is that this platform has not acknowledged; None where it has all."""
+        """Of when the oldest is that this platform has not acknowledged; None where it has all that has a date."""
         if uplink in self._centres:
-            return min((each.waiting.slot_ms for each in self._outbox.rows(uplink, state="waiting")), default=None)
-        ranges = self._reader.rounds.cursor(uplink)
+            return self._outbox.oldest_waiting(uplink)
+        ranges = self._reader.rounds.cursor(uplink) or ()
+        for begin, end, offset_ms in self._reader.rounds.spells():
+            if offset_ms is None and end is not None:  # a boot that nobody dated waits for ever
+                ranges = cursors.without(ranges, begin, end - 1)
         if not ranges:
             return None
         first, last = ranges[0][0], self._reader.rounds.committed()
@@ -202,38 +187,53 @@ class Uploads:
         return found[0].at_ms if found else None
 
     def _write(self) -> None:
-        """Renews the file; a kill or a full disk leaves the one before."""
+        """Renews the file; a kill, a power cut or a full disk leaves the one before."""
         rates: dict[str, dict[str, str]] = {}
         for (uplink, name), each in self._rates.items():
             rates.setdefault(uplink, {})[name] = each.to_text()
-        part = self._file.with_name(self._file.name + ".part")
+        closed = [[*hour, number] for hour, number in self._closed.numbers.items()]
+        document = {"form": _FORM, "rates": rates, "closed": closed, "passed": self._closed.passed}
         try:
-            part.write_text(json.dumps({"form": _FORM, "rates": rates}), encoding="utf-8")
-            part.replace(self._file)
+            write_whole(self._file, json.dumps(document, ensure_ascii=False))
         except OSError as error:
             self._log.warning("uploads.unwritten", error=str(error))
 
 
 def stored_rates(path: Path) -> dict[tuple[str, str], UploadRates]:
     """What is kept beside the database at `path`, by uplink and intake; nothing where that cannot be read."""
+    return _rates_of(_document(path))
+
+
+def _document(path: Path) -> Any:
     try:
-        document: Any = json.loads(side(path, _SUFFIX).read_bytes())
+        return json.loads(side(path, _SUFFIX).read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+def _rates_of(document: Any) -> dict[tuple[str, str], UploadRates]:
+    try:
         if document["form"] != _FORM:
             return {}
         rates = document["rates"]
         return {(up, name): UploadRates.from_text(text) for up, of in rates.items() for name, text in of.items()}
-    except (OSError, ValueError, TypeError, LookupError, AttributeError, OutOfDomain):
+    except (ValueError, TypeError, LookupError, AttributeError, OutOfDomain):
         return {}
+
+
+def _closed_of(document: Any) -> ClosedHours:
+    try:
+        if document["form"] == _FORM:
+            closed = {Hour(str(name), int(at_ms)): int(number) for name, at_ms, number in document["closed"]}
+            return ClosedHours(closed, int(document["passed"]))
+    except (ValueError, TypeError, LookupError):
+        pass
+    return ClosedHours({}, None)
 
 
 def _hours(every_ms: int) -> int:
     """An interval in full hours: of a shorter one each hour counts."""
     return max(MS_PER_HOUR, every_ms)
-
-
-def _holds(ranges: Ranges, number: int) -> bool:
-    """Whether the number is still unacknowledged."""
-    return any(first <= number and (last is None or number <= last) for first, last in ranges)
 
 
 def _told(forecast: Forecast) -> dict[str, str]:

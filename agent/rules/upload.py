@@ -65,6 +65,11 @@ class UploadRates:
     last_ms: int | None = None
     months: Mapping[str, Month] = field(default_factory=dict)
 
+    @property
+    def waiting(self) -> tuple[int, ...]:
+        """The hours whose records have not arrived, by their ends in UTC ms."""
+        return tuple(hour_ms for month in self.months.values() for hour_ms in month.waiting)
+
     def to_text(self) -> str:
         """All of it as one line of JSON."""
         return to_text(self)
@@ -83,6 +88,16 @@ class UploadRates:
         after = replace(month, due=month.due + 1, waiting=(*month.waiting, hour_ms))
         kept = dict(sorted({**self.months, name: after}.items())[-_KEPT_MONTHS:])
         return UploadRates(last_ms=hour_ms, months=kept)
+
+    def rewound(self, at_ms: int, zone: tzinfo) -> UploadRates:
+        """After the clock was set back to `at_ms` (UTC): what it had called due ahead of that never was."""
+        months = {}
+        for name, month in self.months.items():
+            if name <= _month_of(at_ms, zone):
+                waiting = tuple(hour_ms for hour_ms in month.waiting if hour_ms <= at_ms)
+                ahead = len(month.waiting) - len(waiting)
+                months[name] = replace(month, due=month.due - ahead, waiting=waiting)
+        return UploadRates(last_ms=at_ms, months=months)
 
     def accepted(self, hour_ms: int, accepted_ms: int, zone: tzinfo, *, deadline_ms: int = DEADLINE_MS) -> UploadRates:
         """After the platform accepted the hour's record; what it accepted before, or was not due, changes nothing."""

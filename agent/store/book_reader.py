@@ -26,6 +26,11 @@ _TOLD = (
     " AND layout IN (SELECT id FROM layout WHERE protocol = ? AND meter = ? AND period_ms = ?)"
     " ORDER BY number DESC LIMIT 1"
 )
+_OF_AN_HOUR = "volume_hour"  # what a closing reading has, and no other
+_CLOSING_READINGS = (
+    "SELECT number, boot_ms, (SELECT meter FROM layout WHERE id = round.layout) FROM round WHERE number BETWEEN ? AND ?"
+    " AND layout IN (SELECT id FROM layout WHERE protocol = ? AND instr(quantities, ?)) ORDER BY number"
+)
 _REACHES = (  # a midnight to begin from, or nothing derived since
     "SELECT 1 WHERE EXISTS"
     " (SELECT 1 FROM closing WHERE intake = ?1 AND state IS NOT NULL AND at_ms <= ?2 AND number >= ?3)"
@@ -74,6 +79,14 @@ class ClosingRow(NamedTuple):
     number: int
     body: dict[str, Any]
     state: str | None
+
+
+class ClosingReading(NamedTuple):
+    """The round that told how an intake closed the full hour `at_ms` (UTC ms)."""
+
+    intake: str
+    at_ms: int
+    number: int
 
 
 class EventRow(NamedTuple):
@@ -149,6 +162,17 @@ class BookReader:
             for (number,) in self.rounds.query(_TOLD, where):
                 return self._round(number)[0]
         return None
+
+    def closing_readings(self, first: int, last: int) -> list[ClosingReading]:
+        """The dated readings with which intakes closed an hour, of rounds `first` to `last`, by number."""
+        rows = self.rounds.query(_CLOSING_READINGS, (first, last, INTAKE, _OF_AN_HOUR))
+        spells = self.rounds.spells()[::-1]  # rows first: a date that comes in between belongs to later rounds
+        found = []
+        for number, boot_ms, intake in rows:
+            offset_ms = next(offset_ms for begin, _, offset_ms in spells if begin <= number)
+            if offset_ms is not None:
+                found.append(ClosingReading(intake, boot_ms + offset_ms, number))
+        return found
 
     def reaches_back(self, intake: str, at_ms: int) -> bool:
         """Whether the intake's water can be derived anew from `at_ms` (UTC ms) on: its rounds since are stored."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +17,10 @@ _COUNTS = (
     " WHERE uplink = ? AND kind = ? AND slot_ms BETWEEN ? AND ? GROUP BY slot_ms)"
 )
 _ROWS = "SELECT id, uplink, kind, slot_ms, variant, serial, tries, state, reason, done_ms FROM outbox WHERE uplink = ?"
+_ACCEPTED = (
+    "SELECT slot_ms, min(done_ms) FROM outbox WHERE uplink = ? AND state = 'accepted' AND slot_ms >= ?"
+    " AND kind IN (SELECT value FROM json_each(?)) GROUP BY slot_ms"
+)
 
 
 class Rates(NamedTuple):
@@ -73,6 +79,16 @@ class OutboxReader:
         clause, parameters = ("", ()) if state is None else (" AND state = ?", (state,))
         found = self._query(f"{_ROWS}{clause} ORDER BY slot_ms DESC, id DESC LIMIT ?", (uplink, *parameters, limit))
         return [OutboxRow(Waiting(*row[:7]), *row[7:]) for row in found]
+
+    def accepted(self, uplink: str, kinds: Collection[str], since_ms: int) -> dict[int, int]:
+        """When reports of these kinds were first acknowledged, by slot from `since_ms` on; all UTC ms."""
+        return dict(self._query(_ACCEPTED, (uplink, since_ms, json.dumps(list(kinds)))))
+
+    def oldest_waiting(self, uplink: str) -> int | None:
+        """The oldest slot of which a report waits, UTC ms; None where none does."""
+        query = "SELECT min(slot_ms) FROM outbox WHERE uplink = ? AND state = 'waiting'"
+        found = self._query(query, (uplink,))[0][0]
+        return None if found is None else int(found)
 
     def uplinks(self) -> tuple[str, ...]:
         """Every uplink that has composed reports."""

@@ -38,6 +38,10 @@ _FAULTS = (
     "SELECT code, place, count, evidence, began_round, began_boot, began_ms, ended_round, ended_boot, ended_ms"
     " FROM fault WHERE ended_round IS NULL OR ? ORDER BY id"
 )
+_UNACCEPTED = (
+    "SELECT ranges, (SELECT json_group_array(number) FROM (SELECT number FROM parked WHERE uplink = name"
+    " ORDER BY number)) FROM uplink WHERE name = ?"
+)
 _MOST_QUALITIES = 10_000
 
 
@@ -157,6 +161,17 @@ class Reader:
         """The numbers a platform has not acknowledged, as last written; None for a name without a queue."""
         rows = self.query("SELECT ranges FROM uplink WHERE name = ?", (uplink,))
         return cursors.loads(rows[0][0]) if rows else None
+
+    def unaccepted(self, uplink: str) -> Ranges | None:
+        """The numbers that a platform has not acknowledged or has refused; None for a name without a queue.
+
+        Of one moment: a number goes from one to the other, and is never in neither.
+        """
+        rows = self.query(_UNACCEPTED, (uplink,))
+        if not rows:
+            return None
+        ranges, parked = rows[0]
+        return cursors.union(cursors.loads(ranges), tuple((number, number) for number in json.loads(parked)))
 
     def due(self, uplink: str) -> int:
         """How many stored rounds are acknowledged by this uplink, waiting or parked; 0 for a name without a queue."""

@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import json
 import mmap
-import os
 import re
 import secrets
 import sqlite3
@@ -27,6 +26,7 @@ from agent.store.database import STEPS_A_BEAT, connect, connect_read_only, side
 from agent.store.packing import pack_raw, unpack, unpack_quality, unpack_raw
 from agent.store.pages import Bytes, Pages, Row
 from agent.store.seals import SALVAGE
+from agent.whole import sync
 
 _BUILDING = ".salvaging"
 _COMPLETE = ".salvaged"
@@ -97,7 +97,7 @@ def replace(path: Path, *, least: int, now: datetime, beat: Callable[[], None]) 
     finally:
         target.close()
     building.rename(side(path, _COMPLETE))
-    _sync(path.parent)
+    sync(path.parent)
     return Salvaged(finish(path, now), rounds)
 
 
@@ -134,7 +134,7 @@ def finish(path: Path, now: datetime) -> Path:
         with contextlib.suppress(FileNotFoundError):
             side(path, suffix).rename(side(aside, suffix))
     side(path, _COMPLETE).rename(path)
-    _sync(path.parent)
+    sync(path.parent)
     return aside
 
 
@@ -286,11 +286,3 @@ def _stored(target: sqlite3.Connection) -> Ranges:
         else:
             ranges.append((number, number))
     return tuple(ranges)
-
-
-def _sync(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

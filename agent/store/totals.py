@@ -8,12 +8,12 @@ means two rounds.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from agent.store.database import side
+from agent.whole import write_whole
 
 _FORM = 1
 
@@ -38,17 +38,7 @@ class Totals:
         self.number = max(number, self.number)
         intakes = {name: {"number": at, "state": text} for name, (at, text) in sorted(self._intakes.items())}
         document = {"form": _FORM, "number": self.number, "intakes": intakes}
-        part = self.path.with_name(self.path.name + ".part")
-        with part.open("w", encoding="utf-8") as file:
-            json.dump(document, file, ensure_ascii=False)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(self.path)
-        descriptor = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        write_whole(self.path, json.dumps(document, ensure_ascii=False))
 
     def _load(self) -> None:
         try:

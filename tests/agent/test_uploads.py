@@ -12,15 +12,18 @@ from agent.clock import date_of
 from agent.faults import FaultCode
 from agent.intakes.settings import IntakeSettings, Obligation, StatusChange, Use
 from agent.report.slots import Intervals
+from agent.rules.upload import Forecast
 from agent.store import cursors
-from agent.uploads import Centre, Uploads
+from agent.store.outbox import Composed, NewReport
+from agent.uploads import Centre, Uploads, stored_rates
 from tests.agent.rules.plain import HOUR, METERED, D
 from tests.agent.store.accounts import counting
-from tests.agent.store.conftest import Site, round_of
-from tests.fakes import START_MS, KeptFaults, QuietLog
+from tests.agent.store.conftest import Site, fill, layout_of, round_of
+from tests.fakes import START_MS, FakeClock, KeptFaults, QuietLog
 
 FIRST_MS = START_MS + 200_000 - (START_MS + 200_000) % HOUR + HOUR  # the first full hour after the start
 LOW = (FaultCode.UPLOAD_RATE_LOW, "uplink/cloud")
+OTHER = layout_of("other")
 OBLIGED = (FaultCode.ONLINE_OBLIGED, "intake/well-3")
 
 
@@ -57,6 +60,14 @@ class Watched:
         self.store.append(round_of(self.count, boot_ms=at_ms - START_MS))
         self.store.commit()
 
+    def others(self, count: int) -> None:
+        """So many rounds of a meter that is none of the intake's."""
+        for number in range(count):
+            self.store.append(round_of(number, layout=OTHER, boot_ms=self.site.clock.boot_ms()))
+            if number % 500 == 0:
+                self.store.commit()
+        self.store.commit()
+
     def hours(self, count: int, *, delivered: bool) -> None:
         """So many hours with a poll after each, which the platform acknowledges at once, or not."""
         for _ in range(count):
@@ -67,6 +78,20 @@ class Watched:
                 self.store.append(round_of(999, boot_ms=self.site.clock.boot_ms()))  # cursors ride on a commit
                 self.store.commit()
             self.uploads.look()
+
+    def forecast(self, uplink: str = "cloud") -> Forecast | None:
+        """Where the month stands by what is kept beside the database."""
+        rates = stored_rates(self.site.path).get((uplink, "well-3"))
+        now_ms = self.site.clock.boot_ms() + self.site.clock.offset_ms
+        return None if rates is None else rates.forecast(now_ms, self.settings.zone)
+
+    def steps_of_a_look(self) -> int:
+        """How much SQLite does for it, in hundreds of its machine's steps."""
+        done: list[None] = []
+        self.uploads._reader.rounds._connection.set_progress_handler(lambda: done.append(None), 100)
+        self.uploads.look()
+        self.uploads._reader.rounds._connection.set_progress_handler(None, 0)
+        return len(done)
 
     def close(self) -> None:
         self.site.close()
@@ -81,7 +106,7 @@ def watched(tmp_path):
 
 def test_hours_that_arrive_are_all_on_time(watched):
     watched.hours(30, delivered=True)
-    found = watched.uploads.forecasts()["cloud"]["well-3"]
+    found = watched.forecast()
     assert (found.on_time, found.late, found.missing) == (30, 0, 0)
     assert watched.faults.open == {}
 
@@ -97,25 +122,63 @@ def test_the_alarm_comes_before_the_month_is_lost_and_ends_when_hours_arrive_aga
     assert int(told["may_miss"]) > 0
     watched.hours(60, delivered=True)
     assert LOW not in watched.faults.open
-    found = watched.uploads.forecasts()["cloud"]["well-3"]
+    found = watched.forecast()
     assert (found.late, found.missing) == (3, 0), "what came later counts in the end, not in time"
 
 
 def test_a_restart_loses_no_month_and_without_the_file_counting_begins_anew(watched):
     watched.hours(5, delivered=True)
-    before = watched.uploads.forecasts()
+    before = watched.forecast()
     watched.uploads = watched.watching()
-    assert watched.uploads.forecasts() == before
-    watched.uploads._file.write_text("no JSON")
-    assert watched.watching().forecasts() == {"cloud": {}}
-    watched.uploads._file.write_text(json.dumps({"form": 99}))
-    assert watched.watching().forecasts() == {"cloud": {}}
+    watched.uploads.look()
+    assert watched.forecast() == before
+    for text in ("no JSON", json.dumps({"form": 99})):
+        watched.uploads._file.write_text(text)
+        watched.uploads = watched.watching()
+        watched.uploads.look()
+        assert watched.forecast() is None
+
+
+def test_hours_that_close_long_after_their_time_arrive_late(watched):
+    """A meter was silent while others went on: the readings of its hours lie thousands of rounds behind their date."""
+    watched.hours(2, delivered=True)
+    for _ in range(3):
+        watched.site.clock.advance(HOUR / 1000)
+        watched.others(2500)
+        watched.uploads.look()
+    watched.hours(1, delivered=True)
+    found = watched.forecast()
+    assert (found.on_time, found.late, found.missing) == (3, 3, 0)
+
+
+def test_an_hour_that_has_not_closed_is_not_searched_for_in_all_that_is_stored(watched):
+    """With one dead meter a look read the whole file for each hour of its silence, and starved the watchdog."""
+    watched.hours(1, delivered=True)
+    steps = []
+    for _ in range(3):
+        watched.site.clock.advance(24 * HOUR / 1000)
+        watched.others(10_000)
+        watched.uploads.look()
+        steps.append(watched.steps_of_a_look())
+    assert watched.forecast().missing > 48
+    assert steps[-1] <= 2 * steps[0] + 10
+
+
+def test_a_clock_that_was_far_ahead_ends_no_counting(watched):
+    watched.hours(4, delivered=True)
+    watched.site.clock.offset_ms += 400 * 24 * HOUR
+    watched.uploads.look()
+    watched.site.clock.offset_ms -= 400 * 24 * HOUR
+    watched.uploads.look()
+    watched.hours(4, delivered=True)
+    found = watched.forecast()
+    assert (found.on_time, found.missing) == (8, 0)
 
 
 def test_a_sealed_intake_owes_nothing(tmp_path):
     watched = Watched(tmp_path, replace(METERED, statuses=(StatusChange(use=Use.SEALED),)))
     watched.hours(26, delivered=False)
-    assert watched.uploads.forecasts() == {"cloud": {}}
+    assert watched.forecast() is None
     assert watched.faults.open == {}
     watched.close()
 
@@ -123,7 +186,7 @@ def test_a_sealed_intake_owes_nothing(tmp_path):
 def test_nothing_is_said_while_nobody_knows_the_time(watched):
     watched.site.clock.synced = False
     watched.hours(3, delivered=False)
-    assert watched.uploads.forecasts() == {"cloud": {}}
+    assert watched.forecast() is None
 
 
 DUTIFUL = replace(
@@ -149,6 +212,49 @@ def test_a_day_without_a_word_from_the_platform_is_not_online(tmp_path):
     watched.close()
 
 
+def test_a_boot_that_nobody_dated_does_not_stand_for_a_platform_that_takes_all(tmp_path):
+    watched = Watched(tmp_path, DUTIFUL)
+    watched.owed = watched.store.keep_cursor("cloud", ((2, None),))
+    watched.store.flush()
+    watched.store.close()
+    for synced in (False, True):
+        clock = FakeClock(synced=synced, offset_ms=START_MS + 48 * HOUR)
+        clock.boot_id = f"0000000{synced:d}-8a2e-4c1d-9b55-7f0e1d2c3b4a"
+        watched.site.clock, watched.store = clock, watched.site.open(clock)
+        if synced:
+            watched.store.date_boot(clock.offset_ms, "host")
+        fill(watched.store, 2)
+        watched.store.keep_cursor("cloud", ((3, None),))  # all of the first boot was taken
+        watched.store.flush()
+        if not synced:
+            watched.store.close()
+    watched.site.clock.advance(25 * HOUR / 1000)
+    watched.uploads = watched.watching()
+    watched.uploads.look()
+    assert OBLIGED in watched.faults.open
+    watched.close()
+
+
+def test_reports_of_a_centre_are_seen_however_many_others_came_since(tmp_path):
+    watched = Watched(tmp_path, METERED, ())
+    centres = {"ministry": Centre(lambda _: Intervals(HOUR), frozenset({"well-3"}))}
+    watched.uploads = watched.watching(centres)
+    watched.uploads.look()
+    watched.hours(2, delivered=False)
+    at_ms = START_MS + watched.site.clock.boot_ms()
+    slot_ms = at_ms - at_ms % HOUR
+    alarms = [NewReport("additional", at_ms + each, "+x", "{}") for each in range(1500)]
+    watched.store.outbox.add("ministry", [NewReport("timed", slot_ms, "", "{}"), *alarms], Composed(1, slot_ms))
+    watched.store.flush()
+    for row in watched.store.outbox.waiting("ministry"):
+        watched.store.outbox.accepted(row.tag, at_ms)
+    watched.store.flush()
+    watched.uploads.look()
+    found = watched.forecast("ministry")
+    assert (found.on_time, found.missing) == (1, 1)
+    watched.close()
+
+
 def test_a_centre_owes_for_its_own_intakes_and_slots_alone(tmp_path):
     watched = Watched(tmp_path, METERED, ())
     centres = {
@@ -158,8 +264,8 @@ def test_a_centre_owes_for_its_own_intakes_and_slots_alone(tmp_path):
     watched.uploads = watched.watching(centres)
     watched.uploads.look()
     watched.hours(9, delivered=False)
-    assert watched.uploads.forecasts()["province"] == {}
-    found = watched.uploads.forecasts()["ministry"]["well-3"]
+    assert watched.forecast("province") is None
+    found = watched.forecast("ministry")
     assert found.on_time + found.late == 0
     assert found.missing in {2, 3}
     watched.close()

@@ -209,7 +209,7 @@ def test_the_rate_of_arrival_is_that_of_the_platform_that_got_least(books: Books
         uplink: {"well-3": UploadRates(months={"2026-09": Month(due=720, on_time=on_time, late=10)}).to_text()}
         for uplink, on_time in (("cloud", 710), ("province", 683))
     }
-    books.path.with_name("qushui.db.uploads").write_text(json.dumps({"form": 1, "rates": rates}), encoding="utf-8")
+    books.path.with_name("qushui.db.uploads").write_text(json.dumps({"form": 2, "rates": rates}), encoding="utf-8")
     well, canal = report_from(told(books, capsys, "monthly", "2026-09")).intakes
     assert (well.on_time_pct, well.final_pct) == (Decimal("94.86"), Decimal("96.25"))  # 683 and 693 of 720, cut
     assert (canal.on_time_pct, canal.final_pct) == (None, None)

@@ -110,6 +110,20 @@ def test_a_kill_right_after_a_parked_round_was_put_back_does_not_lose_it(site, n
     assert store.begin_cursor("cloud") == ((4, 4), (9, None))
 
 
+def test_what_a_platform_refused_counts_as_not_accepted(site):
+    store = site.open()
+    store.begin_cursor("cloud")
+    store.begin_cursor("other")
+    fill(store, 10)
+    for number in (7, 3):
+        store.park("cloud", number, "packet too large")
+    store.park("other", 5, "packet too large")
+    store.keep_cursor("cloud", ((8, None),))
+    store.flush()
+    assert site.reader().unaccepted("cloud") == ((3, 3), (7, None))
+    assert site.reader().unaccepted("nobody") is None
+
+
 def test_parked_rounds_are_listed_with_their_reason_after_a_restart(site):
     store = site.open()
     store.begin_cursor("cloud")
