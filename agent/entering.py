@@ -22,6 +22,7 @@ from agent.intakes.settings import EnergySource, IntakeSettings, WaterSource
 from agent.intakes.withdrawing import WITHDRAWABLE
 from agent.model import Reason, StoredRound
 from agent.quantities import QUANTITIES, STATUS
+from agent.rules.names import RULES
 from agent.settings import Config
 from agent.store.book_reader import BookReader, EventRow, LedgerRow
 
@@ -194,6 +195,26 @@ class Desk:
         words = {"value": new_initial, "known": after.value, "at": self.site.local(after.at_ms), "meter": meter}
         return [Odd("GOES_ON", words)]
 
+    def repeats_oddly(self, meter: str, quantity: str, at_ms: int) -> list[Odd]:
+        """What has to be confirmed of a replacement: that it is another one than the last.
+
+        Where nothing was read between two, the second is measured against the first one's new register: entered twice,
+        or once more instead of withdrawn, it would book water that never flowed.
+        """
+        try:
+            gone = self.book.withdrawn()
+            rows = [row for row in self.book.ledger("replacement", meter) if row.id not in gone]
+            for row in reversed(rows):
+                if row.at_ms is None or row.body["quantity"] != quantity:
+                    continue
+                first, last = sorted((row.at_ms, at_ms))
+                between = self.book.at(meter, last)
+                if between is None or between.at_ms is None or between.at_ms <= first:
+                    return [Odd("AGAIN", {"meter": meter, "at": self.site.local(row.at_ms), "id": row.id})]
+        except FileNotFoundError:
+            return []
+        return []
+
     def reach(self, subject: str, at_ms: int) -> None:
         """Nothing, where what is declared of a meter can be booked from that time on. Raises Wrong."""
         for name, intake in self.config.intakes.items():
@@ -215,11 +236,12 @@ class Desk:
             return open_rows[number]
         if number in gone:
             raise Wrong("WITHDRAWN", value=number, by=gone[number])
-        last = (f"{row.id} ({row.kind} {row.subject} {self.site.local(row.at_ms)})" for row in open_rows.values())
-        raise Wrong("NOT_WITHDRAWABLE", value=number, known=" · ".join(list(last)[-_SHOWN_LAST:]) or "-")
+        raise Wrong("NOT_WITHDRAWABLE", value=number, rows=tuple(open_rows.values())[-_SHOWN_LAST:])
 
     def open_events(self, rule: str, name: str) -> list[EventRow]:
-        """What of that rule goes on at an intake, or at a meter."""
+        """What of that rule goes on at an intake, or at a meter. Raises Wrong for what is no rule."""
+        if rule not in RULES:
+            raise Wrong("RULE", value=rule, first=RULES[0], last=RULES[-1])
         try:
             events = self.book.events(open_only=True)
         except FileNotFoundError:

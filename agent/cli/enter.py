@@ -23,7 +23,7 @@ from agent.intakes.withdrawing import WITHDRAWAL
 from agent.messages import Messages, place_text, problem_lines, refusal_text
 from agent.photos import MOST_BYTES, PhotoError, keep
 from agent.reporting import NAMEPLATE
-from agent.store.book_reader import BookReader
+from agent.store.book_reader import BookReader, LedgerRow
 from agent.uplinks.registry import settings_models
 from drivers.registry import DRIVERS
 
@@ -141,7 +141,7 @@ def run(arguments: argparse.Namespace, out: Messages) -> int:
         _say_odd(unconfirmed.odd, out)
         return 1
     except (FormErrors, Wrong, PhotoError) as error:
-        print("\n".join(_wrong_lines(error, out)), file=sys.stderr)
+        print("\n".join(_wrong_lines(error, site, out)), file=sys.stderr)
         return 1 if isinstance(error, Wrong) and error.code in _NOT_THE_INPUT else 2
     except (ControlError, OSError, sqlite3.Error) as error:
         print(_refusal(error, site, out), file=sys.stderr)
@@ -188,7 +188,7 @@ def _replacement(arguments: argparse.Namespace, desk: Desk, declaring: Declaring
     else:
         final = desk.value(arguments.old_final, meter, quantity)
         odd += desk.ends_oddly(meter, quantity, final, at_ms)
-    odd += desk.begins_oddly(meter, quantity, new, at_ms)
+    odd += desk.begins_oddly(meter, quantity, new, at_ms) + desk.repeats_oddly(meter, quantity, at_ms)
     _confirm(odd, arguments)
     factor = arguments.ct * arguments.pt if arguments.ct is not None else arguments.multiplier
     body: dict[str, Any] = {
@@ -288,15 +288,24 @@ def _say_odd(odd: Sequence[Odd], out: Messages) -> None:
     print(out.text("enter.say_yes"), file=sys.stderr)
 
 
-def _wrong_lines(error: Exception, out: Messages) -> list[str]:
+def _wrong_lines(error: Exception, site: Site, out: Messages) -> list[str]:
     if isinstance(error, FormErrors):
         return list(problem_lines(out, error.problems))
     assert isinstance(error, Wrong | PhotoError), "nothing else is caught"
     family = "enter.wrong" if isinstance(error, Wrong) else "photo.wrong"
-    lines = [out.text(f"{family}.{error.code}", **error.arguments)]
+    words = dict(error.arguments)
+    if "rows" in words:
+        words["known"] = " · ".join(_row(row, site, out) for row in words.pop("rows")) or "-"
+    lines = page.wrapped(out.text(f"{family}.{error.code}", **words), out.width)
     if error.arguments.get("near", "-") != "-":
         lines.append(out.text("cli.did_you_mean", value=error.arguments["near"]))
     return lines
+
+
+def _row(row: LedgerRow, site: Site, out: Messages) -> str:
+    """A declaration in a few words, its number first."""
+    words = {"kind": out.text(f"report.kind.{row.kind}"), "subject": row.subject, "at": site.local(row.at_ms)}
+    return out.text("enter.row_told", id=row.id, **words)
 
 
 def _refusal(error: Exception, site: Site, out: Messages) -> str:

@@ -194,6 +194,26 @@ def test_a_replacement_without_the_old_number_is_asked(here: Path, say: Say) -> 
     assert ledger(here)[0].body["old_final"] is None
 
 
+def test_a_replacement_entered_once_more_is_asked_so_that_nothing_is_booked_twice(here: Path, say: Say) -> None:
+    once = (*REPLACEMENT, "--at", days_ago(2), "--old-final", "1240.5", "--new-initial", "0.1")
+    assert say(*READING[:2], "pump-kwh", "energy_import", "1240", "--at", days_ago(3))[0] == 0
+    assert say(*once)[0] == 0
+    (row,) = ledger(here)[-1:]
+    corrected = (*REPLACEMENT, "--at", days_ago(1), "--old-final", "1241.5", "--new-initial", "0.1")
+    for again in (once, corrected):
+        status, _, err = say(*again)
+        assert (status, f"qushui enter withdrawal {row.id}" in " ".join(err.split())) == (1, True)
+    assert ledger(here)[-1] == row
+    assert say("enter", "withdrawal", str(row.id), "--reason", "slip")[0] == 0
+    assert say(*corrected)[0] == 0
+
+
+def test_a_second_replacement_after_the_new_register_was_read_is_not_asked(say: Say) -> None:
+    assert say(*REPLACEMENT, "--at", days_ago(4), "--old-final", "1240.5", "--new-initial", "0.1")[0] == 0
+    assert say(*READING[:2], "pump-kwh", "energy_import", "7", "--at", days_ago(3))[0] == 0
+    assert say(*REPLACEMENT, "--at", days_ago(2), "--old-final", "8", "--new-initial", "0")[0] == 0
+
+
 def test_only_a_counter_can_be_replaced_or_decided_on(say: Say) -> None:
     words = ("--quantity", "flow_rate", "--at", days_ago(1), "--new-initial", "0", "--yes")
     status, _, err = say("enter", "replacement", "main-flow", *words)
@@ -234,7 +254,7 @@ def test_only_what_stands_can_be_withdrawn_and_once(here: Path, say: Say, lang: 
     assert say(*REPLACEMENT, "--at", days_ago(1), "--old-final", "5", "--new-initial", "0")[0] == 0
     status, _, err = say("enter", "withdrawal", "1", *words, lang=lang)  # the reading is a round and stays one
     assert status == 2
-    assert "2 (replacement pump-kwh" in err
+    assert {"en": "2 (meter replaced pump-kwh", "zh": "2（换表 pump-kwh"}[lang] in " ".join(err.split())
     assert say("enter", "withdrawal", "2", *words, lang=lang)[0] == 0
     status, _, err = say("enter", "withdrawal", "2", *words, lang=lang)
     assert status == 2
