@@ -17,6 +17,7 @@ class Kind(StrEnum):
 
     TEXT = "text"
     TIME = "time"
+    DAY = "day"
     NUMBER = "number"
 
 
@@ -65,16 +66,19 @@ COLUMNS = (
     _text("season", "from_day", "季节", "季节起日", "起日"),
     _text("mode", "delivery_mode", "输水方式", "出水方式", "灌溉方式"),
     _text("note", "remark", "remarks", "备注", "说明"),
+    Column(name="day", words=("date", "日期", "试验日期", "测试日期", "率定日期"), kind=Kind.DAY),
     _time("start", "begin", "from", "start_time", "开始", "开始时间", "起始时间", "开机时间"),
     _time("end", "stop", "to", "end_time", "结束", "结束时间", "终止时间", "停机时间"),
     _number("minutes", _MINUTES),
     _number("minutes", _MINUTES, "duration", "time", "历时", "时长", "运行时间", "抽水时间", bare=False),
     _number("energy_kwh", _KWH, "energy", "electricity", "e", "电量", "用电量", "耗电量", "有功电量"),
-    _number("energy_from", _KWH, "energy_start", "register_from", "电表起码", "电表起数", "起始电表读数", "电表始读数"),
-    _number("energy_to", _KWH, "energy_end", "register_to", "电表止码", "电表止数", "结束电表读数", "电表终读数"),
+    _number("energy_from", _KWH, "energy_start", "register_from", "电表起码", "电表起", "电表起数",
+            "起始电表读数", "电表始读数"),
+    _number("energy_to", _KWH, "energy_end", "register_to", "电表止码", "电表止", "电表止数",
+            "结束电表读数", "电表终读数"),
     _number("volume_m3", _M3, "volume", "water", "v", "水量", "出水量", "取水量", "抽水量"),
-    _number("volume_from", _M3, "volume_start", "水表起码", "水表起数", "起始水表读数", "水表始读数"),
-    _number("volume_to", _M3, "volume_end", "水表止码", "水表止数", "结束水表读数", "水表终读数"),
+    _number("volume_from", _M3, "volume_start", "水表起码", "水表起", "水表起数", "起始水表读数", "水表始读数"),
+    _number("volume_to", _M3, "volume_end", "水表止码", "水表止", "水表止数", "结束水表读数", "水表终读数"),
     _number("depth_m", _METRES, "depth", "depth_to_water", "level_depth", "埋深", "动水位埋深", "水位埋深", "动水位"),
     _number("pressure_mpa", _MPA, "pressure", "压力", "出口压力", "出水压力", "表压", bare=False),
     _number("power_kw", _KW, "power", "p", "功率", "有功功率", "运行功率"),

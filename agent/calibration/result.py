@@ -108,7 +108,8 @@ def group_of(
 ) -> tuple[Group, list[Remark]]:
     """A calibration of volume over `x`, and what stands against it; energies are judged as they were metered."""
     if len(positions) < 2:  # noqa: PLR2004 - one run has no scatter
-        raise NotFitted("FEW_RUNS", count=str(len(positions)), group=label or "-")
+        code = "FEW_RUNS_OF" if label else "FEW_RUNS"
+        raise NotFitted(code, count=str(len(positions)), group=label)
     picked = [table.runs[at] for at in positions]
     runs = [CalibrationRun(each, run.volume_m3, run.minutes, run.depth_m) for each, run in zip(x, picked, strict=True)]
     result = calibrate(runs, u_ref_rel=site.reference.u_rel)

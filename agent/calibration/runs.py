@@ -19,6 +19,7 @@ from agent.form.problems import FormErrors, Problem, near
 MOST_RUNS = 2000
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d{1,2})?")
 _MOMENT = re.compile(r"(?:(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})日?[ t]*)?(\d{1,2})[:时](\d{2})(?:[:分](\d{2})秒?)?")
+_DATE = re.compile(r"(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})日?(?:[ t]+0{1,2}:00(?::00)?)?")
 _DAY = re.compile(r"(\d{1,2})[-/.月](\d{1,2})日?")
 _NO_DAY = date(1, 1, 1)
 _SAME_MINUTES = Decimal(2)  # a duration beside its two times may be rounded
@@ -91,7 +92,8 @@ class _Reading:
     mode: str = ""
 
     def say(self, cell: Cell, path: str, code: str, **arguments: str) -> None:
-        """Notes a mistake."""
+        """Notes a mistake; `path` names a column, which is told as the table calls it."""
+        path = self.heads[path].text if path in self.heads else path
         problem = Problem(file=self.file, line=cell.line, column=cell.column, path=path, code=code, arguments=arguments)
         self.problems.append(problem)
 
@@ -163,9 +165,9 @@ def _read_header(row: Sequence[Cell], reading: _Reading) -> None:
         reading.heads[column.name] = cell
     for name, others in _NEEDED:
         if name not in reading.heads and not all(other in reading.heads for other in others):
-            allowed = " ".join(reading.unread) or "-"
+            given = " ".join(cell.text for cell in row if cell.text)
             guess = near(name, [plain(word) for word in reading.unread]) or _guess(reading.unread, name)
-            reading.say(row[0], "", f"csv-needs-{name.partition('_')[0]}", found=allowed, **guess)
+            reading.say(row[0], "", f"csv-needs-{name.partition('_')[0]}", found=given, **guess)
 
 
 def _guess(unread: Sequence[str], name: str) -> dict[str, str]:
@@ -215,6 +217,8 @@ def _value(cell: Cell, column: Column, factor: Fraction, reading: _Reading) -> o
             return _number(cell, column, factor, reading)
         case Kind.TIME, _:
             return _moment(cell, column, reading)
+        case Kind.DAY, _:
+            return _date(cell, column, reading)
         case _, "mode":
             return _mode(cell, reading)
         case _, "season":
@@ -248,6 +252,14 @@ def _moment(cell: Cell, column: Column, reading: _Reading) -> datetime | None:
             on = date(year, month, day) if year else _NO_DAY
             return datetime(on.year, on.month, on.day, hour, minute, second)  # noqa: DTZ001 - local, only compared
     reading.say(cell, column.name, "csv-time", value=cell.text)
+    return None
+
+
+def _date(cell: Cell, column: Column, reading: _Reading) -> date | None:
+    with suppress(ValueError):
+        if found := _DATE.fullmatch(plain(cell.text)):
+            return date(*(int(part) for part in found.groups()))
+    reading.say(cell, column.name, "csv-date", value=cell.text)
     return None
 
 
@@ -288,11 +300,14 @@ def _take_registers(found: dict[str, object], cells: dict[str, Cell], reading: _
 
 @exact
 def _take_times(found: dict[str, object], cells: dict[str, Cell], reading: _Reading) -> None:
-    """Minutes and the day, from the two times."""
-    start, end = found.pop("start", None), found.pop("end", None)
+    """Minutes and the day, from the two times; a day of their own is theirs where they have none."""
+    day = found.pop("day", None)
+    start, end = (_on_day(found.pop(name, None), day) for name in ("start", "end"))
     for moment in (end, start):
         if isinstance(moment, datetime) and moment.date() != _NO_DAY:
             found.setdefault("day", moment.date())
+    if isinstance(day, date):
+        found.setdefault("day", day)
     if not isinstance(start, datetime) or not isinstance(end, datetime):
         return
     if (start.date() == _NO_DAY) != (end.date() == _NO_DAY):
@@ -306,3 +321,9 @@ def _take_times(found: dict[str, object], cells: dict[str, Cell], reading: _Read
     given = found.setdefault("minutes", minutes)
     if isinstance(given, Decimal) and abs(given - minutes) > _SAME_MINUTES:
         reading.say(cells["minutes"], "minutes", "csv-minutes", value=str(given), between=f"{minutes:.0f}")
+
+
+def _on_day(moment: object, day: object) -> object:
+    if isinstance(moment, datetime) and isinstance(day, date) and moment.date() == _NO_DAY:
+        return datetime.combine(day, moment.time())
+    return moment

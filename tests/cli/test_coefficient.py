@@ -123,8 +123,8 @@ def test_every_mistake_of_the_table_is_named_with_its_place(here: Path, capsys: 
     status, out, err = fitted(here, capsys, table=text.replace("48.30", "4x").replace("22.20", ""))
     assert status == 2
     assert out == ""
-    assert "runs.csv:3:43: volume_m3: 4x is no number" in err
-    assert "runs.csv:5:37: energy_kwh" in err or "runs.csv:5:1: energy_kwh" in err
+    assert "runs.csv:3:43: volume (m3): 4x is no number" in err, "by the heading that the table has"
+    assert "runs.csv:5:1: energy (kWh): nothing is written here" in err
 
 
 def test_json_holds_everything_and_its_exit_status_is_the_same(here: Path, capsys: Capture) -> None:

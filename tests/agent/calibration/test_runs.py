@@ -124,6 +124,33 @@ def test_headings_that_mean_nothing_are_told_and_remarks_skipped() -> None:
     assert len(table.runs) == 1
 
 
+def test_a_day_of_its_own_dates_a_run_and_its_times() -> None:
+    table = read("日期,开始,结束,电量,水量\n2026年5月12日,08:00,09:30,22,48\n2026/5/13 0:00:00,,,22,48\n")
+    assert [str(run.day) for run in table.runs] == ["2026-05-12", "2026-05-13"]
+    assert str(table.runs[0].start) == "2026-05-12 08:00:00"
+    assert (table.unread, table.runs[0].minutes) == ((), 90)
+    assert wrong("日期,电量,水量\n5-12,22,48\n") == [(2, 1, "日期", "csv-date")]
+
+
+def test_runs_of_one_day_that_overlap_are_refused_by_their_dates_column() -> None:
+    head, row = "日期,开始,结束,电量,水量\n", "2026-05-12,08:00,09:30,22,48\n"
+    assert wrong(head + row + row)[0][3] == "csv-overlap"
+    assert len(read(head + row + row.replace("05-12", "05-13")).runs) == 2
+
+
+def test_a_mistake_names_the_heading_that_the_table_has() -> None:
+    assert wrong("电量（kWh）,水量(m³)\n-1,48\n2,\n") == [
+        (2, 1, "电量（kWh）", "csv-not-positive"),
+        (3, 1, "水量(m³)", "csv-missing"),
+    ]
+
+
+def test_a_table_without_a_needed_column_is_told_which_headings_it_has() -> None:
+    with pytest.raises(FormErrors) as caught:
+        read("energy_kwh,minutes\n1,2\n")
+    assert caught.value.problems[0].arguments["found"] == "energy_kwh minutes"
+
+
 @settings(max_examples=300, deadline=None)
 @given(st.binary(max_size=300) | st.text(max_size=200).map(lambda text: text.encode("utf-8", "ignore")))
 def test_any_bytes_are_a_table_or_named_mistakes(data: bytes) -> None:
