@@ -13,6 +13,7 @@ verified a package becomes a database again, in a temporary file.
 
 from __future__ import annotations
 
+import errno
 import json
 import sqlite3
 import tempfile
@@ -25,6 +26,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from agent.model import INTAKE, MANUAL
+from agent.package_check import Stray, UnopenedError, strays, unopened
 from agent.signing import fingerprint, is_signed_by, sign, signed_text
 from agent.store import cursors
 from agent.store.database import connect, connect_read_only
@@ -52,6 +54,7 @@ _CHOICES = {  # with the bounds in numbers and in moments
 TABLES = tuple(_CHOICES)
 """The members are `TABLE.jsonl`, in this order. Blobs are hex. Closings and events follow from the others."""
 
+_MEMBERS = {f"{table}.jsonl" for table in TABLES}
 _EARLIEST = (1980, 1, 1, 0, 0, 0)  # a ZIP knows no time before
 _MODE = 0o644 << 16
 _BEHIND = 2000  # rounds that may follow one and be older than it
@@ -61,6 +64,7 @@ _MEASURED = (
     " AND layout IN (SELECT id FROM layout WHERE protocol NOT IN (?, ?)) ORDER BY number LIMIT 1"
 )
 _MOST_BYTES = 32 << 20  # of a line, and of the manifest
+_MISPACKED = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)  # the last: encrypted
 
 
 class NotAPackageError(Exception):
@@ -104,12 +108,15 @@ class Wrong(NamedTuple):
 
 
 class Unpacked(NamedTuple):
-    """A package as a database: where it is, which numbers it holds, what its manifest says, what contradicts that."""
+    """A package as a database: where it is, which numbers it holds, what its manifest says, what contradicts that, and
+    what the file holds beside its members.
+    """
 
     database: Path
     exported: tuple[int, int]
     manifest: Mapping[str, Any]
     wrong: tuple[Wrong, ...]
+    strays: tuple[Stray, ...]
 
 
 def export(store: Path, from_ms: int | None, to_ms: int | None, out: Path, key: Path | None = None) -> Summary:
@@ -129,7 +136,7 @@ def export(store: Path, from_ms: int | None, to_ms: int | None, out: Path, key: 
                 manifest = _manifest(connection, from_ms, to_ms, first, last)
                 manifest["members"] = members
                 fingerprint_ = _sign(manifest, key, connection)
-                _entry(package, MANIFEST, json.dumps(manifest, ensure_ascii=False, sort_keys=True, indent=1).encode())
+                _entry(package, MANIFEST, _manifest_text(manifest))
         part.replace(out)
     finally:
         part.unlink(missing_ok=True)
@@ -186,6 +193,11 @@ def _manifest(
     }  # fmt: skip
 
 
+def _manifest_text(manifest: Mapping[str, Any]) -> bytes:
+    """The one way to write a manifest, so that nothing fits between its words."""
+    return json.dumps(manifest, ensure_ascii=False, sort_keys=True, indent=1).encode()
+
+
 def _sign(manifest: dict[str, Any], key: Path | None, connection: sqlite3.Connection) -> str:
     """Signs the manifest; gives the key's fingerprint, "" where there is no key that the ledger knows."""
     declared = {name for (name,) in connection.execute("SELECT subject FROM ledger WHERE kind = 'key'")}
@@ -231,13 +243,18 @@ def _entry(package: zipfile.ZipFile, name: str, data: bytes) -> None:
 @contextmanager
 def unpacked(package: Path) -> Iterator[Unpacked]:
     """The package as a database, for as long as the context lasts; takes three times its size beside the system's
-    temporary files. Raises NotAPackageError, OSError.
+    temporary files. Raises NotAPackageError, UnopenedError, OSError.
     """
-    try:
-        with tempfile.TemporaryDirectory(prefix="qushui-") as directory, zipfile.ZipFile(package) as archive:
-            yield _unpack(archive, Path(directory) / "package.db")
-    except zipfile.BadZipFile as error:
-        raise NotAPackageError(package.name, str(error)) from error
+    with package.open("rb") as file:
+        try:
+            archive = zipfile.ZipFile(package)
+        except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError) as error:
+            if isinstance(error, OSError) and error.errno != errno.EINVAL:  # that one: an offset before the beginning
+                raise
+            raise UnopenedError(unopened(package)) from error
+        with archive, tempfile.TemporaryDirectory(prefix="qushui-") as directory:
+            found = _unpack(archive, Path(directory) / "package.db")
+            yield found._replace(strays=tuple(strays(archive, file)))
 
 
 def manifest_state(manifest: Mapping[str, Any], key: str | None) -> str:
@@ -254,43 +271,54 @@ def manifest_state(manifest: Mapping[str, Any], key: str | None) -> str:
 
 
 def _unpack(archive: zipfile.ZipFile, database: Path) -> Unpacked:
-    manifest = _read_manifest(archive)
+    manifest, wrong = _read_manifest(archive)
     with closing(connect(database)) as target:
         target.execute("PRAGMA synchronous=OFF")
         target.execute("BEGIN")
-        wrong = []
         for table in TABLES:
             name = f"{table}.jsonl"
-            expected = manifest["members"].get(name, {}).get("sha256", "")
+            expected = _expected(manifest, name)
             try:
                 found = _fill(target, table, archive, name)
-            except (zipfile.BadZipFile, zlib.error) as error:  # the packing tells it itself
+            except _MISPACKED as error:  # the packing tells it itself
                 raise AlteredError(name, str(error), expected=expected) from error
-            except (KeyError, ValueError, TypeError, AttributeError, OverflowError, sqlite3.Error, EOFError) as error:
+            except (KeyError, ValueError, TypeError, AttributeError, OverflowError, sqlite3.Error) as error:
                 if name not in archive.namelist() and not expected:
                     raise NotAPackageError(name, str(error)) from error
                 raise AlteredError(name, str(error), expected=expected, found=_sum(archive, name)) from error
             if found != expected:
-                wrong.append(Wrong(name, str(expected), found))
-        known = {MANIFEST, *(f"{table}.jsonl" for table in TABLES)}
-        wrong += [Wrong(name, "", _sum(archive, name)) for name in archive.namelist() if name not in known]
+                wrong.append(Wrong(name, expected, found))
+        others = [name for name in archive.namelist() if name not in {MANIFEST, *_MEMBERS}]
+        wrong += [Wrong(name, "", _sum(archive, name)) for name in others]
         target.execute("INSERT INTO meta VALUES ('deleted', ?)", (cursors.dumps(manifest["deleted"]),))
         target.execute("COMMIT")
-    return Unpacked(database, (manifest["first"], manifest["last"]), manifest, tuple(wrong))
+    return Unpacked(database, (manifest["first"], manifest["last"]), manifest, tuple(wrong), ())
 
 
-def _read_manifest(archive: zipfile.ZipFile) -> dict[str, Any]:
+def _expected(manifest: Mapping[str, Any], name: str) -> str:
+    """The SHA-256 that the manifest names for a member; "" where it names none."""
+    match manifest["members"].get(name):
+        case {"sha256": str(digits)}:
+            return digits
+    return ""
+
+
+def _read_manifest(archive: zipfile.ZipFile) -> tuple[dict[str, Any], list[Wrong]]:
+    """The manifest, and whether it is written in another way than ours."""
     try:
-        with archive.open(MANIFEST) as member:
-            manifest = json.loads(member.read(_MOST_BYTES))
+        with _opened(archive, MANIFEST) as member:
+            written = member.read(_MOST_BYTES)
+        manifest = json.loads(written)
         shape = (manifest["form"], manifest["first"], manifest["last"], manifest["deleted"], manifest["members"])
-    except (zipfile.BadZipFile, zlib.error, KeyError, ValueError, TypeError) as error:
-        if MANIFEST not in archive.namelist():
+        plain = _manifest_text(manifest)
+    except (*_MISPACKED, KeyError, ValueError, TypeError) as error:
+        if _MEMBERS.isdisjoint(archive.namelist()):
             raise NotAPackageError(MANIFEST, str(error)) from error
         raise AlteredError(MANIFEST, str(error)) from error
     match shape:
         case (1, int(), int(), list(), dict()):
-            return dict(manifest)
+            wrong = Wrong(MANIFEST, sha256(plain).hexdigest(), sha256(written).hexdigest())
+            return dict(manifest), [] if written == plain else [wrong]
     raise NotAPackageError(MANIFEST, f"form {manifest['form']}")
 
 
@@ -298,10 +326,10 @@ def _sum(archive: zipfile.ZipFile, name: str) -> str:
     """The SHA-256 of a member; "" where it is missing or its packing is damaged."""
     summed = sha256()
     try:
-        with archive.open(name) as member:
+        with _opened(archive, name) as member:
             for line in _lines(member):
                 summed.update(line)
-    except (KeyError, ValueError, zipfile.BadZipFile, zlib.error, EOFError):
+    except (*_MISPACKED, KeyError, ValueError):
         return ""
     return summed.hexdigest()
 
@@ -313,12 +341,20 @@ def _fill(target: sqlite3.Connection, table: str, archive: zipfile.ZipFile, name
     names = [column[1] for column in columns]
     insert = f"INSERT INTO {table} VALUES ({', '.join('?' * len(names))})"  # noqa: S608  # our own table names
     summed = sha256()
-    with archive.open(name) as member:
+    with _opened(archive, name) as member:
         for line in _lines(member):
             summed.update(line)
             told = json.loads(line)
             target.execute(insert, [bytes.fromhex(told[each]) if each in blobs else told[each] for each in names])
     return summed.hexdigest()
+
+
+def _opened(archive: zipfile.ZipFile, name: str) -> IO[bytes]:
+    """A member to read. Raises KeyError, and BadZipFile also for methods that no package of ours is packed with."""
+    info = archive.getinfo(name)
+    if info.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED} or info.header_offset < 0:
+        raise zipfile.BadZipFile(f"method {info.compress_type}, offset {info.header_offset}")
+    return archive.open(info)
 
 
 def _lines(member: IO[bytes]) -> Iterator[bytes]:

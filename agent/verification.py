@@ -20,7 +20,7 @@ from agent.closings_check import altered_closings
 from agent.model import Ranges
 from agent.signing import fingerprint, is_signed_by, signed_text
 from agent.store import cursors
-from agent.store.database import connect_read_only
+from agent.store.database import connect_read_only, primary_code
 from agent.store.dates import Boot, Dates, Era
 from agent.store.proofs import Checked, Row, walk
 from agent.store.seals import COVERED, Seal, newest
@@ -29,6 +29,7 @@ MOST_BREAKS = 100
 """Breaks that are listed; more are counted."""
 
 _SCHEMA = 3  # the first with a chain
+_OURS = {"round", "epoch", "layout", "meta"}  # since the first schema
 _FARTHEST = 1 << 62
 
 
@@ -37,8 +38,9 @@ class Break(NamedTuple):
 
     `code` says what it is: CHANGED, MISSING or ADDED rows, a SEAL or PROOF itself, KEPT (a round that never goes is
     gone), a CLOSING that is not what the sealed reading of its hour told (`key`: that round), a head whose HEAD_HASH,
-    HEAD_SIGNATURE, HEAD_KEY or HEAD_SEAL does not fit, UNREADABLE. `table` and `key` say which row; of a round
-    `round_id`, `at_ms` (UTC ms) and `meter`, as far as they are known; hashes in hex.
+    HEAD_SIGNATURE, HEAD_KEY or HEAD_SEAL does not fit, UNREADABLE; of a package a MEMBER that its manifest does not
+    name so, or `key` bytes BEFORE, BETWEEN or BEHIND its members, the PACKING of one, its end CUT off. `table` and
+    `key` say which row; of a round `round_id`, `at_ms` (UTC ms) and `meter`, as far as they are known; hashes in hex.
     """
 
     code: str
@@ -108,15 +110,28 @@ class NoChainError(Exception):
     """The file is a database of ours, from before there was a chain."""
 
 
+class NotOursError(Exception):
+    """The file is a database of something else, or none at all."""
+
+
 @contextmanager
 def opened(path: Path) -> Iterator[sqlite3.Connection]:
     """A snapshot of a database, its texts exactly as they lie there, whatever they are.
 
-    Raises FileNotFoundError, sqlite3.DatabaseError for what is no database, NoChainError.
+    Raises FileNotFoundError, NotOursError, NoChainError, sqlite3.DatabaseError for one that is damaged.
     """
-    with closing(connect_read_only(path)) as connection:
+    try:
+        found = connect_read_only(path)
+    except sqlite3.DatabaseError as error:
+        if primary_code(error) == sqlite3.SQLITE_NOTADB:
+            raise NotOursError from error
+        raise
+    with closing(found) as connection:
         connection.text_factory = lambda data: data.decode("utf-8", "surrogateescape")
         connection.execute("BEGIN")
+        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        if not tables >= _OURS:
+            raise NotOursError
         if connection.execute("PRAGMA user_version").fetchone()[0] < _SCHEMA:
             raise NoChainError
         yield connection

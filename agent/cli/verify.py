@@ -16,7 +16,8 @@ from agent import page
 from agent.client import DEFAULT_CONFIG, Site, site_of
 from agent.export import AlteredError, NotAPackageError, Unpacked, manifest_state, unpacked
 from agent.messages import Messages
-from agent.verification import Break, NoChainError, Stretch, Verdict, opened, verify
+from agent.package_check import BEGIN, Stray, UnopenedError
+from agent.verification import Break, NoChainError, NotOursError, Stretch, Verdict, opened, verify
 
 HELP_KEY = "cli.verb.verify"
 _SHOWN = 5  # breaks, stretches, heads; --json has them all
@@ -56,6 +57,10 @@ def run(arguments: argparse.Namespace, out: Messages) -> int:
                 _judge_package(verdict, package, key)
     except AlteredError as altered:
         verdict = Verdict(breaks=[Break("MEMBER", altered.member, 0, 0, altered.expected, altered.found)])
+    except UnopenedError as error:
+        verdict = Verdict(breaks=[_stray(error.stray)])
+    except sqlite3.DatabaseError as error:
+        verdict = Verdict(breaks=[Break("UNREADABLE", "", 0, 0, found=str(error))])
     except _WrongInputError as wrong:
         print("\n".join(page.wrapped(out.text(wrong.key, **wrong.arguments), out.width)), file=sys.stderr)
         return 2
@@ -76,9 +81,11 @@ def run(arguments: argparse.Namespace, out: Messages) -> int:
 def _source(path: Path) -> Iterator[tuple[sqlite3.Connection, Unpacked | None]]:
     """The database at `path`, or made of the package there."""
     if not path.is_file():
-        raise _WrongInputError("verify.wrong.no_file", file=path)
+        raise _WrongInputError("verify.wrong.directory" if path.is_dir() else "verify.wrong.no_file", file=path)
+    if not path.stat().st_size:
+        raise _WrongInputError("verify.wrong.empty", file=path)
     try:
-        if zipfile.is_zipfile(path):
+        if _is_packed(path):
             with unpacked(path) as package, opened(package.database) as connection:
                 yield connection, package
         else:
@@ -87,18 +94,29 @@ def _source(path: Path) -> Iterator[tuple[sqlite3.Connection, Unpacked | None]]:
     except AlteredError:
         raise
     except NotAPackageError as error:
-        raise _WrongInputError("verify.wrong.package", file=path, member=error.member, detail=error.detail) from error
-    except sqlite3.DatabaseError as error:
-        raise _WrongInputError("verify.wrong.file", file=path, detail=error) from error
+        raise _WrongInputError("verify.wrong.package", file=path, member=error.member) from error
+    except NotOursError as error:
+        raise _WrongInputError("verify.wrong.file", file=path) from error
+
+
+def _is_packed(path: Path) -> bool:
+    """Whether the file is a package, or was one before its end was lost."""
+    with path.open("rb") as file:
+        return file.read(len(BEGIN)) == BEGIN or zipfile.is_zipfile(file)
 
 
 def _judge_package(verdict: Verdict, package: Unpacked, key: str | None) -> None:
     verdict.breaks += [Break("MEMBER", wrong.member, 0, 0, wrong.expected, wrong.found) for wrong in package.wrong]
+    verdict.breaks += map(_stray, package.strays)
     state = manifest_state(package.manifest, key)
     if state == _GOOD and package.manifest["key"] not in verdict.keys:
         state = "HEAD_KEY"  # signed, but by nobody whom this station's ledger knows
     if state not in {_GOOD, "NONE"}:
         verdict.breaks.append(Break(state, "manifest.json", 0, 0, "", str(package.manifest.get("key", ""))))
+
+
+def _stray(found: Stray) -> Break:
+    return Break(found.code, found.member, found.size, 0)
 
 
 def _head(text: str) -> Mapping[str, Any]:
@@ -162,7 +180,17 @@ def _lines(verdict: Verdict, path: Path, site: Site, out: Messages) -> Iterator[
     more = len(verdict.breaks[_SHOWN:]) + verdict.more
     if more:
         yield out.text("verify.more", count=more)
-    yield ""
+    if verdict.seals or not verdict.breaks:  # else nothing of it could be read
+        yield ""
+        for name, text in _facts(verdict, site, out):
+            yield from page.labelled(out.text(f"verify.fact.{name}"), text, indent=0, column=14, width=out.width)
+    if verdict.is_whole:
+        yield ""
+        yield from page.wrapped(out.text("verify.proved" if verdict.held else "verify.advice"), out.width)
+
+
+def _facts(verdict: Verdict, site: Site, out: Messages) -> list[tuple[str, str]]:
+    """What was found besides breaks: keys of `verify.fact.*` and the text beside each."""
     facts = [("sealed", out.text("verify.rounds", first=verdict.first, last=verdict.last, stored=verdict.stored))]
     if verdict.unsealed or verdict.unsealed_rows:
         behind = out.text("verify.unsealed", rounds=verdict.unsealed, rows=verdict.unsealed_rows)
@@ -181,12 +209,7 @@ def _lines(verdict: Verdict, path: Path, site: Site, out: Messages) -> Iterator[
         facts.append(("newest", out.text("verify.newest", day=newest.day, seal=newest.seal, key=newest.key)))
     if verdict.held:
         facts.append(("held", out.text(f"verify.held.{verdict.held}")))
-    facts.append(("hash", verdict.hash or "-"))
-    for name, text in facts:
-        yield from page.labelled(out.text(f"verify.fact.{name}"), text, indent=0, column=14, width=out.width)
-    if verdict.is_whole:
-        yield ""
-        yield from page.wrapped(out.text("verify.proved" if verdict.held else "verify.advice"), out.width)
+    return [*facts, ("hash", verdict.hash or "-")]
 
 
 def _break_lines(found: Break, site: Site, out: Messages) -> Iterator[str]:
