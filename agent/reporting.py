@@ -80,6 +80,13 @@ class Reporting:
         )
         return report_of(facts, accepted_expired=accepted_expired)
 
+    def reach(self) -> tuple[int, int] | None:
+        """The first and the last hour (UTC ms) that any of the intakes has figures for; None: there are none yet."""
+        sql = "SELECT min(at_ms), max(at_ms) FROM closing WHERE intake = ?"
+        found = [self._book.rounds.query(sql, (settings.name,))[0] for settings in self._intakes]
+        known = [(first, last) for first, last in found if first is not None]
+        return (min(first for first, _ in known), max(last for _, last in known)) if known else None
+
     def kept_rounds(self, report: Report) -> list[tuple[int, int]]:
         """The numbers that a frozen report rests on: around its boundaries, at its events and declarations."""
         numbers: set[int] = set()

@@ -28,7 +28,7 @@ from agent.reporting import Frozen, Reporting, frozen_versions
 from agent.reports.freezing import Asked, Refused
 from agent.reports.package import FORMATS, File, Reads, package
 from agent.reports.report import Report
-from agent.reports.spans import Span, SpanKind, span_before, span_of
+from agent.reports.spans import Span, SpanKind, span_before, span_of, span_with
 from agent.reports.voucher import Sealing
 from agent.reports.wording import Wording, grouped, number, stated
 from agent.settings import Config
@@ -90,16 +90,61 @@ def _report(arguments: argparse.Namespace, site: Site, book: BookReader, out: Me
         print(out.text("report.no_period", value=arguments.period, example=example), file=sys.stderr)
         return 2
     versions = frozen_versions(book, span.name) if span.kind is SpanKind.QUARTER else []
+    if span.begin_ms > now_ms and is_known and not versions:
+        current = span_with(span.kind, local_day(now_ms, site.timezone), site.timezone).name
+        facts = {"begin": site.local(span.begin_ms), "now": site.local(now_ms), "current": current}
+        print(_nothing("not_begun", span, arguments, out, **facts), file=sys.stderr)
+        return 2
     if arguments.freeze:
         return _freeze(arguments, site, book, (span, versions, now_ms), out)
+    return _shown(arguments, site, book, (span, versions, now_ms), out)
+
+
+def _shown(
+    arguments: argparse.Namespace,
+    site: Site,
+    book: BookReader,
+    known: tuple[Span, Sequence[Frozen], int],
+    out: Messages,
+) -> int:
+    """A frozen version, or the draft as far as the data reach."""
+    span, versions, now_ms = known
     if arguments.version is not None or (versions and not arguments.draft and not arguments.intake):
         return _frozen(arguments, versions, span, out)
     config = _config(arguments)
     if (wrong := _wrong_intakes(arguments, config, out)) is not None:
         print(wrong, file=sys.stderr)
         return 2
-    report = _reporting(book, config, arguments.intake).draft(span, made_ms=now_ms)
+    reporting = _reporting(book, config, arguments.intake)
+    report = reporting.draft(span, made_ms=now_ms)
+    if all(intake.end is None for intake in report.intakes):
+        print(_without_data(report, reporting.reach(), site, arguments, out), file=sys.stderr)
+        return 1
     return _give(report, Sealing(report.sha256, "", ""), arguments, out)
+
+
+def _without_data(
+    report: Report, reach: tuple[int, int] | None, site: Site, arguments: argparse.Namespace, out: Messages
+) -> str:
+    """Why there are no figures in a period, and which period has some. `reach` as `Reporting.reach`."""
+    span = report.span
+    if reach is None:
+        return _nothing("never", span, arguments, out)
+    first, last = (
+        span_with(span.kind, local_day(at_ms - 1, site.timezone), site.timezone) for at_ms in reach
+    )
+    if span.end_ms <= reach[0]:
+        return _nothing("before_first", span, arguments, out, first=site.local(reach[0]), earliest=first.name)
+    if span.begin_ms >= reach[1]:
+        facts = {"last": site.local(reach[1]), "now": site.local(report.made_ms), "latest": last.name}
+        return _nothing("behind_last", span, arguments, out, **facts)
+    facts = {"first": site.local(reach[0]), "last": site.local(reach[1])}
+    return _nothing("between", span, arguments, out, **facts, intake=report.intakes[0].name)
+
+
+def _nothing(code: str, span: Span, arguments: argparse.Namespace, out: Messages, **facts: object) -> str:
+    told = out.text(f"report.nothing.{code}", span=span.name, action=arguments.action, **facts)
+    return "\n".join(page.wrapped(told, out.width))
 
 
 def _config(arguments: argparse.Namespace) -> Config:
@@ -294,8 +339,7 @@ def _lines(report: Report, sealing: Sealing, out: Messages) -> list[str]:
         told = {"version": report.version, "at": words.minute(report.made_ms), "who": report.who}
         head = out.text("report.frozen_told", span=report.span.name, sha256=sealing.sha256, **told)
     else:
-        ends = [intake.end.at_ms for intake in report.intakes if intake.end is not None]
-        until = words.minute(min(ends, default=None)) or "-"
+        until = words.minute(min(intake.end.at_ms for intake in report.intakes if intake.end is not None))
         head = out.text("report.draft_told", span=report.span.name, until=until)
     rows = []
     for intake in report.intakes:

@@ -91,13 +91,17 @@ def _bounds(kind: SpanKind, name: str) -> tuple[date, date]:
     raise OutOfDomain(kind, name, f"one such as {examples[kind]}")
 
 
-def span_before(kind: SpanKind, day: date, zone: tzinfo) -> Span:
-    """The last one of its kind that ended before this local day, or with its beginning."""
+def span_with(kind: SpanKind, day: date, zone: tzinfo) -> Span:
+    """The one of its kind that a local day lies in."""
     match kind:
         case SpanKind.QUARTER:
-            last = date(day.year, (day.month - 1) // 3 * 3 + 1, 1) - _ONE_DAY
-            return span_of(kind, f"{last.year}Q{(last.month + 2) // 3}", zone)
+            return span_of(kind, f"{day.year}Q{(day.month + 2) // 3}", zone)
         case SpanKind.MONTH:
-            return span_of(kind, (day.replace(day=1) - _ONE_DAY).isoformat()[:7], zone)
+            return span_of(kind, day.isoformat()[:7], zone)
         case SpanKind.DAY:
-            return span_of(kind, (day - _ONE_DAY).isoformat(), zone)
+            return span_of(kind, day.isoformat(), zone)
+
+
+def span_before(kind: SpanKind, day: date, zone: tzinfo) -> Span:
+    """The last one of its kind that ended before this local day, or with its beginning."""
+    return span_with(kind, date.fromisoformat(span_with(kind, day, zone).first_day) - _ONE_DAY, zone)
