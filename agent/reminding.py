@@ -3,7 +3,7 @@
 Strategy: once a minute, over the ledger and the ends of the closings, which are a few look-ups. What is open says
 for which reminder it was raised, so that a restart neither forgets one nor repeats it; each further reminder ends the
 one before and begins anew, and freezing ends it. Quarters of the last year are looked at, of intakes that were
-accounted for in them.
+accounted for in them; of all others nothing is open, also where a clock that was ahead had told of them.
 
 Source: metering guideline §1.3 row 28 (verification within 15 days after each quarter; reminders on days 10 and 13).
 """
@@ -26,8 +26,7 @@ from agent.settings import Station
 from agent.store.book_reader import BookReader
 from agent.store.faults import FaultLog
 
-_QUARTERS = 4  # that are watched; of the one before them nothing is said any more
-_REACH = "SELECT min(at_ms), max(at_ms) FROM closing WHERE intake = ?"
+_QUARTERS = 4  # that are watched
 _FROZEN = "SELECT DISTINCT subject FROM ledger WHERE kind = 'frozen'"
 
 
@@ -69,26 +68,28 @@ class Reminding:
         except (sqlite3.Error, FileNotFoundError) as error:  # the store repairs itself; the next minute tells
             self._log.warning("reminders.unread", error=str(error))
             return
-        *watched, last = self._quarters(today)
-        self._faults.cleared(FaultCode.QUARTER_DUE, _place(last))
-        for span in watched:
-            evidence = None if span.name in frozen else self._due(span, today, reaches)
-            if evidence is None:
-                self._faults.cleared(FaultCode.QUARTER_DUE, _place(span))
-            else:
-                self._say(_place(span), evidence)
+        due = {
+            _place(span): evidence
+            for span in self._quarters(today)
+            if span.name not in frozen and (evidence := self._due(span, today, reaches)) is not None
+        }
+        for fault in self._faults.open():
+            if fault.code == FaultCode.QUARTER_DUE and fault.place not in due:
+                self._faults.cleared(FaultCode.QUARTER_DUE, fault.place)
+        for place, evidence in due.items():
+            self._say(place, evidence)
 
     def _quarters(self, today: date) -> Iterator[Span]:
         """The quarters that ended last, the newest first."""
         day = today
-        for _ in range(_QUARTERS + 1):
+        for _ in range(_QUARTERS):
             span = span_before(SpanKind.QUARTER, day, self._zone)
             yield span
             day = date.fromisoformat(span.first_day)
 
     def _reaches(self) -> dict[str, Reach]:
-        found = {name: self._reader.rounds.query(_REACH, (name,))[0] for name in self._intakes}
-        return {name: Reach(*ends) for name, ends in found.items() if ends[0] is not None}
+        found = {name: self._reader.reach(name) for name in self._intakes}
+        return {name: Reach(*ends) for name, ends in found.items() if ends is not None}
 
     def _due(self, span: Span, today: date, reaches: dict[str, Reach]) -> dict[str, str] | None:
         """What is to be said of a quarter that is not frozen; None before the first reminder, or without water."""

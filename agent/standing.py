@@ -13,6 +13,7 @@ from agent.model import INTAKE, StoredRound
 from agent.store.book_reader import BookReader
 
 _MS_PER_S = 1000
+_OPEN_MS = 26 * 3_600_000  # readings of so long may follow the last closed hour: a silent register is waited for a day
 _FLOW, _WITHDRAWN = "flow_rate", "volume_withdrawn"
 
 
@@ -48,7 +49,9 @@ def _is_running(found: StoredRound) -> bool:
 
 
 def _before(book: BookReader, intake: str, clock: Clock) -> StoredRound | None:
-    return book.at(intake, clock.boot_ms() + clock.offset_ms)
+    """The newest of its rounds; looked for where it must be, since all that came after may be millions of rounds."""
+    now_ms, reach = clock.boot_ms() + clock.offset_ms, book.reach(intake)
+    return book.at(intake, now_ms if reach is None else min(now_ms, reach[1] + _OPEN_MS))
 
 
 def _water(found: StoredRound | None, intake: IntakeSettings, book: BookReader) -> dict[str, Any]:
@@ -71,12 +74,15 @@ def _since_midnight(at_ms: int, total: str | None, intake: IntakeSettings, book:
     today = date_of(at_ms).astimezone(intake.zone).date()
     midnight = datetime.combine(today, time(), intake.zone)
     midnight_ms = round(midnight.timestamp() * _MS_PER_S)
-    closing = book.at(intake.name, midnight_ms)
-    if closing is None:
+    reach = book.reach(intake.name)
+    if reach is None or reach[0] > midnight_ms:
         return total
+    closing = book.at(intake.name, midnight_ms, midnight_ms)
+    if closing is None:
+        return None
     values = dict(zip(closing.layout.quantities, closing.texts, strict=True))
     before = values.get(_WITHDRAWN)
-    return None if before is None or closing.at_ms != midnight_ms else format(Decimal(total) - Decimal(before), "f")
+    return None if before is None else format(Decimal(total) - Decimal(before), "f")
 
 
 def _iso(ms: int) -> str:

@@ -20,6 +20,9 @@ _CLOSINGS = (
     "SELECT at_ms, revision, number, body, state FROM closing AS c WHERE intake = ? AND at_ms BETWEEN ? AND ?"
     " AND revision = (SELECT max(revision) FROM closing WHERE intake = c.intake AND at_ms = c.at_ms) ORDER BY at_ms"
 )
+_REACH = (  # each of them alone is a look at one end of the key; together in one SELECT they read every row
+    "SELECT (SELECT min(at_ms) FROM closing WHERE intake = ?1), (SELECT max(at_ms) FROM closing WHERE intake = ?1)"
+)
 _REVISIONS = "SELECT at_ms, revision, number, body, state FROM closing WHERE intake = ? AND at_ms = ? ORDER BY revision"
 _TOLD = (
     "SELECT number FROM round WHERE number BETWEEN ? AND ? AND boot_ms = ?"
@@ -147,6 +150,11 @@ class BookReader:
         """The newest revision of one full hour; None while it is not closed."""
         return next(iter(self.closings(intake, at_ms, at_ms)), None)
 
+    def reach(self, intake: str) -> tuple[int, int] | None:
+        """The first and the last full hour that the intake has closed, UTC ms; None before the first."""
+        first_ms, last_ms = self.rounds.query(_REACH, (intake,))[0]
+        return None if first_ms is None else (first_ms, last_ms)
+
     def revisions(self, intake: str, at_ms: int) -> list[ClosingRow]:
         """All revisions of one full hour, the first one first."""
         return [_closing(row) for row in self.rounds.query(_REVISIONS, (intake, at_ms))]
@@ -205,11 +213,11 @@ class BookReader:
             return None
         return next((each for each in self._round(int(number)) if each.id == round_id), None)
 
-    def at(self, meter: str, at_ms: int) -> StoredRound | None:
-        """The newest round of a meter, or an intake, dated at or before `at_ms` (UTC ms).
+    def at(self, meter: str, at_ms: int, since_ms: int | None = None) -> StoredRound | None:
+        """The newest round of a meter, or an intake, dated at or before `at_ms` and not before `since_ms` (UTC ms).
 
         What was entered or derived long after its date is not looked for in the boot of that date, and is found in a
-        later one.
+        later one. Without `since_ms` a meter that has been silent for long costs a walk through all rounds since.
         """
         best: StoredRound | None = None
         for first, end, offset_ms in reversed(self.rounds.spells()):
@@ -218,11 +226,14 @@ class BookReader:
             boot_ms = at_ms - offset_ms
             after = self._first_after(first, end or self.rounds.committed() + 1, boot_ms)
             top = after - 1 + _BEHIND
-            found = self._newest(meter, first, top if end is None else min(top, end - 1), boot_ms)
-            if found is not None and (best is None or (found.at_ms or 0) > (best.at_ms or 0)):
+            begun = first if since_ms is None else self._first_after(first, after, since_ms - 1 - offset_ms)
+            low = max(first, begun - _BEHIND)
+            found = self._newest(meter, low, top if end is None else min(top, end - 1), boot_ms)
+            is_near = found is not None and (since_ms is None or (found.at_ms or 0) >= since_ms)
+            if found is not None and is_near and (best is None or (found.at_ms or 0) > (best.at_ms or 0)):
                 best = found
             has_been = bool(self.rounds.query(_MEASURED, (first, after, INTAKE, MANUAL)))
-            if best is not None and has_been:  # in boots before this one everything is older
+            if has_been and (best is not None or begun > first):  # in boots before this one everything is older
                 break
         return best
 

@@ -42,12 +42,14 @@ class Watched:
     def look(self, at: str, station: Station = STATION) -> list[OpenFault]:
         """What is open after a look at this local time by a process that has just begun."""
         self.site.clock.offset_ms = ms(at) - self.site.clock.boot_ms()
-        reminding = Reminding(
+        self.reminding(station).look()
+        return list(self.store.faults.open())
+
+    def reminding(self, station: Station) -> Reminding:
+        return Reminding(
             self.site.path, station=station, intakes=("well-3", "canal-1"), clock=self.site.clock,
             faults=self.store.faults, log=QuietLog(),
         )  # fmt: skip
-        reminding.look()
-        return list(self.store.faults.open())
 
     def freeze(self, quarter: str) -> None:
         self.store.declare("frozen", quarter, None, {"version": 1}, "Li")
@@ -109,6 +111,31 @@ def test_without_water_in_the_quarter_or_a_date_nothing_is_told(watched: Watched
     assert watched.look("2026-10-20T08:00") == []
     watched.site.clock.synced = True
     assert len(watched.look("2026-10-20T08:00")) == 1
+
+
+def test_what_a_clock_that_was_ahead_has_told_ends_when_it_is_right_again(watched: Watched) -> None:
+    watched.closed("well-3", "2026-07-20T00:00", "2026-10-01T00:00", "2028-04-01T00:00")
+    assert "quarter/2028Q1" in {fault.place for fault in watched.look("2028-04-10T08:00")}
+    assert {fault.place for fault in watched.look("2026-10-10T08:00")} == {"quarter/2026Q3"}
+
+
+def test_a_look_does_not_read_all_closings(watched: Watched) -> None:
+    watched.closed("well-3", "2026-07-20T00:00", "2026-10-01T00:00")
+    steps = []
+    for days in range(2):
+        begin_ms = ms("2026-01-01T00:00") + days
+        with sqlite3.connect(watched.site.path) as connection:
+            rows = [("well-3", begin_ms + 10 * each, 1, 1, "{}", None) for each in range(5000 * days)]
+            connection.executemany("INSERT INTO closing VALUES (?, ?, ?, ?, ?, ?)", rows)
+        connection.close()
+        reminding = watched.reminding(STATION)
+        reminding.look()
+        done: list[None] = []
+        reminding._reader.rounds._connection.set_progress_handler(lambda done=done: done.append(None), 10)
+        reminding.look()
+        reminding._reader.close()
+        steps.append(len(done))
+    assert steps[1] == steps[0]
 
 
 def test_days_are_a_setting_and_none_of_them_means_never(watched: Watched) -> None:

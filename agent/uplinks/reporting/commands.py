@@ -69,8 +69,8 @@ class History(Protocol):
         """The rounds."""
         ...
 
-    def at(self, meter: str, at_ms: int) -> StoredRound | None:
-        """The newest round of a meter at or before a moment."""
+    def at(self, meter: str, at_ms: int, since_ms: int | None = None) -> StoredRound | None:
+        """The newest round of a meter at or before a moment, and not before `since_ms`."""
         ...
 
     def ledger(self, kind: str | None = None, subject: str | None = None) -> list[Any]:
@@ -234,10 +234,10 @@ class Commands:
 
     def _value(self, wanted: Wanted, at_ms: int) -> str | None:
         """The good value that held at a moment; a volume made from electricity only where this uplink sends such."""
-        found = self._history.at(wanted.meter, at_ms)
+        least_ms = at_ms if wanted.is_exact else at_ms - wanted.period_ms
+        found = self._history.at(wanted.meter, at_ms, least_ms)
         if found is None:
             return None
-        least_ms = at_ms if wanted.is_exact else at_ms - wanted.period_ms
         beside = self._history.rounds.rounds(max(1, found.number - _BESIDE), found.number, limit=_BESIDE + 1)
         best: tuple[int, int, str] | None = None
         for each in beside:

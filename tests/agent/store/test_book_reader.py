@@ -97,6 +97,26 @@ def test_a_meter_that_fell_silent_is_still_found(site):
     assert book.at("second", START_MS + 12_000_000).number == 1
 
 
+def test_a_bound_in_time_spares_the_walk_back_to_a_meter_that_fell_silent(site):
+    store = opened(site)
+    store.append(round_of(1, layout=layout_of("second")))
+    steps = []
+    book = BookReader(site.path)
+    for last_s in (10_000, 40_000):
+        fill(store, last_s - store.committed, commit=1000)
+        at_ms = START_MS + 1000 * last_s
+        assert book.at("main-flow", at_ms, at_ms - 60_000).number == last_s
+        done: list[None] = []
+        book.rounds._connection.set_progress_handler(lambda done=done: done.append(None), 100)
+        assert book.at("second", at_ms, at_ms - 60_000) is None
+        book.rounds._connection.set_progress_handler(None, 0)
+        steps.append(len(done))
+    assert steps[1] <= steps[0] + 100
+    assert book.at("main-flow", START_MS + 20_000_500, START_MS + 20_000_001) is None
+    assert book.at("main-flow", START_MS + 20_000_500, START_MS + 20_000_000).number == 20_000
+    book.close()
+
+
 def test_what_was_entered_later_bears_the_time_it_was_read(site):
     store = opened(site)
     fill(store, 100)
