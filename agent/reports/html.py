@@ -40,16 +40,22 @@ def grid(
     *,
     right: Collection[int] = (),
     fixed: Collection[int] = (),
+    wide: Collection[int] = (),
 ) -> str:
-    """A table; columns in `right` are numbers, those in `fixed` never break."""
+    """A table, which goes on overleaf between rows; columns in `right` are numbers, those in `fixed` never break, and
+    those in `wide` hold sentences.
+    """
 
     def line(cells: Sequence[str], tag: str) -> str:
-        looks = [' class="n"' if at in right else ' class="t"' if at in fixed else "" for at in range(len(cells))]
+        looks = [
+            ' class="n"' if at in right else ' class="t"' if at in fixed else ' class="w"' if at in wide else ""
+            for at in range(len(cells))
+        ]
         return "".join(f"<{tag}{look}>{escape(cell)}</{tag}>" for look, cell in zip(looks, cells, strict=True))
 
     body = "".join(f"<tr>{line(row, 'td')}</tr>" for row in rows)
     table = f"<table><thead><tr>{line(headers, 'th')}</tr></thead><tbody>{body}</tbody></table>"
-    return f"<section><h2>{escape(title)}</h2>{table}</section>"
+    return f'<section class="list"><h2>{escape(title)}</h2>{table}</section>'
 
 
 def sign_off(names: Iterable[str]) -> str:

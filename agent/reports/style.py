@@ -17,13 +17,14 @@ header { display: flex; justify-content: space-between; gap: 6mm; align-items: f
 h1 { font-size: 16pt; line-height: 1.2; margin: 0 0 1mm; }
 h2 { font-size: 9.5pt; margin: 2.2mm 0 .6mm; color: #1f3a56; break-after: avoid; }
 p { margin: 0; }
-.stamp { flex: none; max-width: 52mm; border: 1pt solid #111; border-radius: 1mm; padding: 1.5mm 2.5mm;
+.stamp { flex: none; white-space: nowrap; border: 1pt solid #111; border-radius: 1mm; padding: 1.5mm 2.5mm;
   text-align: center; font-weight: 600; }
 .draft .stamp, .superseded .stamp { border-style: dashed; color: #b3261e; border-color: #b3261e; }
 .result { margin-top: 3mm; padding: 1.8mm 3mm; background: #f1f5f9; border-left: 3pt solid #1f5f99; }
 .formula { font-size: 14pt; font-weight: 600; font-variant-numeric: tabular-nums; }
 .none { color: #b3261e; font-weight: 600; }
-section { break-inside: avoid; }
+section, tr { break-inside: avoid; }
+section.list { break-inside: auto; }
 dl { margin: 0; display: grid; grid-template-columns: 1fr 1fr; column-gap: 6mm; }
 dl div { display: grid; grid-template-columns: 30mm 1fr; gap: 2mm; padding: .35mm 0;
   border-bottom: .25pt solid #d5dbe1; }
@@ -36,6 +37,7 @@ table { width: 100%; border-collapse: collapse; font-size: 8.5pt; font-variant-n
 th { text-align: left; font-weight: 600; color: #555; border-bottom: .75pt solid #111; }
 th, td { padding: .5mm 2mm .5mm 0; vertical-align: top; overflow-wrap: break-word; }
 .t { white-space: nowrap; }
+.w { width: 40%; }
 td { border-bottom: .25pt solid #d5dbe1; }
 .n { text-align: right; padding-right: 0; padding-left: 1.5mm; }
 .plot { width: 100%; height: auto; display: block; }
@@ -46,8 +48,8 @@ td { border-bottom: .25pt solid #d5dbe1; }
   gap: 6mm; margin-top: 3mm; break-inside: avoid; }
 .sign div { display: flex; gap: 2mm; align-items: flex-end; }
 .sign i { flex: 1; border-bottom: .75pt solid #111; height: 8mm; }
-@media (max-width: 600px) { dl { grid-template-columns: 1fr; } article { margin: 0; padding: 4mm; }
-  .t { white-space: normal; } }
+@media screen and (max-width: 600px) { dl { grid-template-columns: 1fr; } article { margin: 0; padding: 4mm; }
+  header { flex-wrap: wrap; } .t { white-space: normal; } }
 @media print {
   body { background: #fff; }
   article { margin: 0; padding: 0; max-width: none; box-shadow: none; break-after: page; }

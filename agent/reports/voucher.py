@@ -151,7 +151,7 @@ def _boundaries(intake: IntakeReport, words: Wording) -> Pairs:
 def _coefficients(intake: IntakeReport, words: Wording) -> str:
     if not intake.coefficients:
         return ""
-    tc = f"{number(intake.tc_low)} … {number(intake.tc_high)}" if intake.tc_low is not None else "—"
+    tc = " … ".join(dict.fromkeys(filter(None, [number(intake.tc_low), number(intake.tc_high)]))) or "—"
     rows = [
         [
             f"{each.id}@{each.version}",
@@ -224,19 +224,23 @@ def _happened(intake: IntakeReport, words: Wording) -> str:
     rows = []
     for each in found:
         what, level = f"{each.rule} {words.rule(each.rule)}", words.word("finding", str(each.level))
-        ended = words.minute(each.ended_ms) or words.text("still_open")
+        ended = words.minute(each.ended_ms).replace(" ", "\u00a0") or words.text("still_open")
         rows.append([what, level, place_text(words.out, each.subject), words.minute(each.began_ms), ended])
     for declared in intake.declarations:
         what, place = words.word("kind", declared.kind), place_text(words.out, declared.subject)
         rows.append([what, facts_text(declared, words), place, words.minute(declared.at_ms), declared.who])
     if not rows:
         return ""
-    shown = _grid("happened", ("what", "detail", "subject", "began", "ended"), rows[:_LINES], words, fixed=(3, 4))
+    shown = _grid(
+        "happened", ("what", "detail", "subject", "began", "ended"), rows[:_LINES], words, fixed=(0, 3), wide=(1,)
+    )
     more = len(rows) - _LINES
     return shown if more <= 0 else shown + f'<p class="legend">{escape(words.text("voucher.more", count=more))}</p>'
 
 
 def _evidence(intake: IntakeReport, report: Report, sealing: Sealing, words: Wording) -> Iterator[tuple[str, str]]:
+    named = (report.span.name, intake.title or intake.name, intake.code)
+    yield "sheet", " · ".join(filter(None, named))  # on a second page nothing else says whose it is
     yield "sha256", sealing.sha256
     seal = report.seal
     yield "seal", "" if seal is None else words.text("voucher.seal_told", id=seal.id, last=seal.last, hash=seal.hash)

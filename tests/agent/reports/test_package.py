@@ -104,6 +104,20 @@ def test_a_voucher_says_what_the_gateway_stands_for_and_leaves_room_to_sign() ->
         assert words in said
 
 
+def test_the_page_with_the_signatures_says_whose_voucher_it_is() -> None:
+    """On A4 it may be the second one, without the head of the first."""
+    evidence = of(".zh.html").decode().split("<h2>证据</h2>")[1]
+    assert "2026-09 · =1+1 · 4302810001" in evidence
+
+
+def test_the_stamp_and_the_times_of_a_voucher_are_never_broken() -> None:
+    text = of(".zh.html").decode()
+    for place in (".stamp", ".t"):
+        rule = re.search(rf"^\{place} \{{([^}}]*)\}}", text, re.MULTILINE)
+        assert rule is not None
+        assert "white-space: nowrap" in rule[1]
+
+
 def test_a_superseded_voucher_says_so() -> None:
     assert "已被替代" in of(".zh.html", is_old=True).decode()
     assert "已被替代" not in of(".zh.html").decode()
