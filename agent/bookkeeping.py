@@ -8,6 +8,7 @@ them. A row of kind `config` is added when a configuration is taken up and diffe
 from __future__ import annotations
 
 import hashlib
+import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
@@ -103,22 +104,27 @@ def _opener(settings: IntakeSettings) -> Callable[[str | None], Account]:
     return opened
 
 
-def enter_configuration(store: Store, config: Config, *, at_ms: int | None) -> None:
+def enter_configuration(store: Store, config: Config, *, at_ms: int | None, log: Any) -> bool:
     """Tells the ledger a configuration that is taken up at `at_ms` (UTC; None: nobody knows the time) and is new.
 
     Only what intakes rest on is told: without intakes nothing is. Rides on the next commit; where a kill loses it, the
-    next start tells it.
+    next start tells it. False where the ledger could not be read: to be called again, the store repairs itself.
     """
     if not config.intakes:
-        return
-    with closing(BookReader(store.path)) as book:
-        before = {row.subject: row.body for row in book.ledger("config")}
-        archives = {row.subject: row.body for row in book.ledger("archive")}
+        return True
+    try:
+        with closing(BookReader(store.path, on_damage=store.suspect)) as book:
+            before = {row.subject: row.body for row in book.ledger("config")}
+            archives = {row.subject: row.body for row in book.ledger("archive")}
+    except (sqlite3.Error, OSError) as error:
+        log.warning("config.not_entered", error=str(error))
+        return False
     body = _body_of(config)
     if before.get(config.station.id) != body:
         store.declare("config", config.station.id, at_ms, body, WHO)
     for intake, entry in archive_entries(config, archives):
         store.declare("archive", intake, at_ms, entry, WHO)
+    return True
 
 
 def _body_of(config: Config) -> dict[str, Any]:

@@ -2,12 +2,14 @@
 
 Strategy: the main thread looks once a second and never waits. What is due goes through three steps: the store seals
 all it has, a short-lived process signs that seal's hash, the signed head is declared to the ledger, whence platforms
-get it. A kill on the way costs nothing: what is due is seen from the ledger, and begins again.
+get it. A kill on the way costs nothing: what is due is seen from the ledger, and begins again. A ledger that cannot be
+read ends nothing: the store repairs a damaged file.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sqlite3
+from collections.abc import Callable, Mapping
 from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -21,6 +23,7 @@ from agent.store.seals import Seal
 FORM = 1
 WHO = "qushui"
 _AGAIN_S = 600.0  # after a key that could not be used
+_UNREAD_S = 10.0  # after a ledger that could not be read
 _PLACE = "store"
 _NEWEST = "SELECT id, subject, json_extract(body, '$.key') FROM ledger WHERE kind = ? ORDER BY id DESC LIMIT 1"
 
@@ -44,6 +47,10 @@ class Chain(Protocol):
 
     def declare(self, kind: str, subject: str, at_ms: int | None, body: Mapping[str, Any], who: str) -> int:
         """Adds a row to the ledger with the next commit."""
+        ...
+
+    def suspect(self) -> None:
+        """The file was found damaged: it is checked before the next commit."""
         ...
 
 
@@ -89,11 +96,16 @@ class Heads:
 
     def watch(self) -> None:
         """Once a second: takes the next step of whatever is due."""
-        if self._signing is not None:
-            if self._signing.is_over:
-                self._take(self._signing)
-        elif self._clock.monotonic() >= self._rest_until:
-            self._begin()
+        try:
+            if self._signing is not None:
+                if self._signing.is_over:
+                    self._take(self._signing)
+            elif self._clock.monotonic() >= self._rest_until:
+                self._begin()
+        except (sqlite3.Error, OSError) as error:
+            self._log.warning("heads.unread", error=str(error))
+            self._rest_until = self._clock.monotonic() + _UNREAD_S
+            self._public = self._looked = None
 
     def close(self) -> None:
         """Gives up what is under way; the next start begins it again."""
@@ -112,7 +124,7 @@ class Heads:
         if not self._is_sealing:
             if self._looked == (seal.id, day):
                 return
-            known = _known(self._path)
+            known = _known(self._path, self._chain.suspect)
             self._looked = (seal.id, day)
             if known.day == day and known.frozen < known.head and known.signer == fingerprint(self._public):
                 return
@@ -138,7 +150,7 @@ class Heads:
         self._faults.cleared(FaultCode.KEY_UNUSABLE, _PLACE)
         if signed.public != self._public:
             self._public = signed.public
-            if fingerprint(signed.public) != _known(self._path).key:
+            if fingerprint(signed.public) != _known(self._path, self._chain.suspect).key:
                 declare_key(self._chain, signed.public)
                 self._log.info("key.declared", fingerprint=fingerprint(signed.public))
             if self._head:  # the key was exchanged while we ran: the head names the old one
@@ -167,7 +179,7 @@ def sign_now(path: Path, chain: Chain, *, station: str, day: str, now: datetime)
     Commit before and after. Raises KeyUnusableError.
     """
     public = sign(key_place(path), b"").public
-    if fingerprint(public) != _known(path).key:
+    if fingerprint(public) != _known(path, chain.suspect).key:
         declare_key(chain, public)
     head = head_of(chain.newest_seal, station=station, day=day, key=fingerprint(public))
     signed = sign(key_place(path), signed_text(head))
@@ -175,8 +187,8 @@ def sign_now(path: Path, chain: Chain, *, station: str, day: str, now: datetime)
     return {**head, "signature": signed.signature.hex()}
 
 
-def _known(path: Path) -> _Known:
-    reader = Reader(path)
+def _known(path: Path, on_damage: Callable[[], None]) -> _Known:
+    reader = Reader(path, on_damage=on_damage)
     try:
         newest = {kind: next(iter(reader.query(_NEWEST, (kind,))), (0, "", "")) for kind in ("key", "head", "frozen")}
     finally:

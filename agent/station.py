@@ -74,7 +74,7 @@ class RunningStation:
         )
         self._dial_ins = DialIns(clock=clock, log=log)
         self._is_listening = False
-        self._is_watching = False
+        self._is_watching = self._is_entered = False
         self._pollers: dict[str, Poller] = {}
         self._outgoing = Outgoing(store=self._store, supervisor=self._supervisor, clock=clock, log=log, orders=self)
         self._restart_asked = threading.Event()
@@ -172,9 +172,12 @@ class RunningStation:
 
     def _keep_books(self) -> None:
         """Accounts for the water of the intakes as they are configured now, and says so in the ledger."""
-        now_ms = self._clock.boot_ms() + self._clock.offset_ms
-        enter_configuration(self._store, self.config, at_ms=now_ms if self._clock.synced else None)
+        self._enter_configuration()
         open_books(self._store, self.config)
+
+    def _enter_configuration(self) -> None:
+        now_ms = self._clock.boot_ms() + self._clock.offset_ms if self._clock.synced else None
+        self._is_entered = enter_configuration(self._store, self.config, at_ms=now_ms, log=self._log)
 
     def watch(self) -> bool:
         """Once a second: follows the clock, restarts what failed; true while everything beats."""
@@ -184,6 +187,8 @@ class RunningStation:
             if self._clock.synced:
                 self._log.info("clock.stepped", offset_ms=self._clock.offset_ms, source=self._clock.source)
             self._date(step=True)
+        if not self._is_entered:
+            self._enter_configuration()
         if self._clock.monotonic() >= self._quiet_until_s:
             self._heads.watch()
         return self._supervisor.watch()

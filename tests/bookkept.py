@@ -132,7 +132,7 @@ class Books:
             config = load(self.config, drivers=DRIVERS, uplink_settings=settings_models())
             store.declare("coefficient", "W7", ms("2026-04-01"), COEFFICIENT, "Li Wei")
             open_books(store, config)
-            enter_configuration(store, config, at_ms=self.begin_ms)
+            enter_configuration(store, config, at_ms=self.begin_ms, log=QuietLog())
         for at_ms in range(self.begin_ms + LATE_MS, self.end_ms, STEP_MS):
             for intake, form in METERS.items():
                 self._round(store, intake, form, at_ms)

@@ -14,7 +14,8 @@ import pytest
 from agent.faults import FaultCode
 from agent.heads import Heads
 from agent.signing import KeyUnusableError, Signing, fingerprint, is_signed_by, key_place, sign, signed_text
-from tests.agent.store.conftest import Site, fill, site
+from agent.store.database import PAGE_BYTES
+from tests.agent.store.conftest import Site, fill, round_of, site
 from tests.fakes import START_MS
 from tests.forwarding import KeptFaults, until
 
@@ -115,6 +116,38 @@ def test_nothing_is_signed_before_anybody_knows_the_date(site):
         heads.watch()
         store.commit()
     assert not signed_heads(site)
+    heads.close()
+
+
+def test_a_ledger_that_cannot_be_read_ends_nothing_and_is_repaired(site):
+    """The look is the main thread's: what it raised ended the agent, at each start anew."""
+    store = site.open()
+    store.date_boot(START_MS, "host")
+    for number in range(200):
+        store.declare("acknowledgement", "well-3", None, {"note": f"row {number} {'x' * 100}"}, "Wang Fang")
+    heads = heads_of(site, store)
+    watched(heads, store, lambda: signed_heads(site))
+    heads.close()
+    site.close()
+    with site.path.open("r+b") as file:
+        file.seek(file.read().index(b"row 100 ") // PAGE_BYTES * PAGE_BYTES)
+        file.write(bytes(PAGE_BYTES))
+    store = site.open()
+    store.date_boot(START_MS, "host")
+    assert not site.events("store.damaged"), "nothing that a start reads is broken"
+    heads = heads_of(site, store)
+
+    def step() -> bool:
+        heads.watch()
+        store.append(round_of(1, boot_ms=site.clock.boot_ms()))
+        store.commit()
+        site.clock.advance(1)
+        return bool(site.events("store.damaged"))
+
+    until(step, 20, "the repair")
+    site.clock.advance(86_400)
+    before = len(signed_heads(site))
+    watched(heads, store, lambda: len(signed_heads(site)) > before)
     heads.close()
 
 
