@@ -61,6 +61,7 @@ def uploads_of(store: Store, config: Config, *, clock: Clock, log: Any) -> Uploa
         clock=clock,
         faults=store.faults,
         log=log,
+        on_damage=store.suspect,
     )
 
 
@@ -69,7 +70,13 @@ def reminding_of(store: Store, config: Config, *, clock: Clock, log: Any) -> Rem
     from agent.reminding import Reminding  # noqa: PLC0415 - not without intakes
 
     return Reminding(
-        store.path, station=config.station, intakes=config.intakes, clock=clock, faults=store.faults, log=log
+        store.path,
+        station=config.station,
+        intakes=config.intakes,
+        clock=clock,
+        faults=store.faults,
+        log=log,
+        on_damage=store.suspect,
     )
 
 

@@ -88,7 +88,8 @@ class Outgoing:
     def _rates(self, name: str, settings: Any) -> dict[str, Any]:
         from agent.rates import intervals_of, rates_of  # noqa: PLC0415 - stations without a centre do without
 
-        reader, book = OutboxReader(self._store.path), BookReader(self._store.path)
+        path, suspect = self._store.path, self._store.suspect
+        reader, book = OutboxReader(path, on_damage=suspect), BookReader(path, on_damage=suspect)
         try:
             intervals, zone = intervals_of(book, name, settings), self._config.station.timezone
             return rates_of(reader, name, settings, intervals=intervals, timezone=zone, clock=self._clock)
@@ -120,7 +121,7 @@ class Outgoing:
             raise ControlError("UNKNOWN_UPLINK", uplink=name) from error
 
     def _retry_reports(self, name: str, number: int | None) -> int:
-        reader = OutboxReader(self._store.path)
+        reader = OutboxReader(self._store.path, on_damage=self._store.suspect)
         try:
             parked = [row.waiting for row in reader.rows(name, state="parked", limit=100_000)]
         finally:

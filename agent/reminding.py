@@ -41,10 +41,18 @@ class Reminding:
     """Watches the quarters of a station. Its `run` is a worker of its own."""
 
     def __init__(
-        self, path: Path, *, station: Station, intakes: Iterable[str], clock: Clock, faults: FaultLog, log: Any
+        self,
+        path: Path,
+        *,
+        station: Station,
+        intakes: Iterable[str],
+        clock: Clock,
+        faults: FaultLog,
+        log: Any,
+        on_damage: Callable[[], None] | None = None,
     ) -> None:
-        """`path` is the database's."""
-        self._reader = BookReader(path)
+        """`path` is the database's, `on_damage` as for `Reader`."""
+        self._reader = BookReader(path, on_damage=on_damage)
         self._station = station
         self._zone = ZoneInfo(station.timezone)
         self._intakes = tuple(intakes)

@@ -63,10 +63,11 @@ class Uploads:
         clock: Clock,
         faults: FaultSink,
         log: Any,
+        on_damage: Callable[[], None] | None = None,
     ) -> None:
-        """`path` is the database's; `uplinks` take every round, `centres` reports."""
-        self._reader = BookReader(path)
-        self._outbox = OutboxReader(path)
+        """`path` is the database's, `on_damage` as for `Reader`; `uplinks` take every round, `centres` reports."""
+        self._reader = BookReader(path, on_damage=on_damage)
+        self._outbox = OutboxReader(path, on_damage=on_damage)
         self._file = side(path, _SUFFIX)
         self._intakes = dict(intakes)
         self._calendars = {name: Calendar(each) for name, each in intakes.items()}

@@ -1,15 +1,14 @@
-"""What the outbox holds, on a connection of its own: contents to send, rates, what is parked."""
+"""What the outbox holds: contents to send, rates, what is parked. On a connection of its own, as `Reader`."""
 
 from __future__ import annotations
 
 import json
-import sqlite3
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from agent.store.database import connect_read_only
 from agent.store.outbox import Waiting
+from agent.store.reader import Reader
 
 _COUNTS = (
     "SELECT count(*), sum(accepted), sum(parked), sum(on_time) FROM (SELECT min(state = 'accepted') AS accepted,"
@@ -44,15 +43,14 @@ class OutboxRow(NamedTuple):
 class OutboxReader:
     """Used by one thread at a time. Raises sqlite3.Error as SQLite does; FileNotFoundError before the first start."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._connection: sqlite3.Connection | None = None
+    def __init__(self, path: Path, *, on_damage: Callable[[], None] | None = None) -> None:
+        """`on_damage` as for `Reader`."""
+        self._reader = Reader(path, on_damage=on_damage)
+        self._query = self._reader.query
 
     def close(self) -> None:
         """Closes the connection; a later call opens it again."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        self._reader.close()
 
     def body(self, tag: int) -> str | None:
         """The content of a report; None where there is no such row."""
@@ -93,12 +91,3 @@ class OutboxReader:
     def uplinks(self) -> tuple[str, ...]:
         """Every uplink that has composed reports."""
         return tuple(name for (name,) in self._query("SELECT uplink FROM composing ORDER BY uplink", ()))
-
-    def _query(self, sql: str, parameters: tuple[object, ...]) -> list[Any]:
-        if self._connection is None:
-            self._connection = connect_read_only(self._path)
-        try:
-            return self._connection.execute(sql, parameters).fetchall()
-        except sqlite3.DatabaseError:
-            self.close()
-            raise

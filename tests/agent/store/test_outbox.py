@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from pathlib import Path
 
+from agent.store.database import PAGE_BYTES
 from agent.store.outbox import Composed, NewReport
 from agent.store.outbox_reader import OutboxReader
 from agent.store.store import Store
@@ -50,6 +52,43 @@ def test_everything_is_there_again_after_a_restart_and_serial_numbers_are_not_gi
     ]
     assert store.outbox.composed("province") == Composed(10, 3 * HOUR)
     assert store.outbox.next_serial("province") > 3
+    store.close()
+
+
+def test_what_is_read_is_of_the_file_that_took_a_damaged_ones_place(tmp_path: Path):
+    """From the file set aside a new report was none: it was forgotten instead of sent."""
+    path = tmp_path / "q.db"
+    store = opened(path)
+    store.outbox.add("province", reports(1), Composed(10, HOUR))
+    store.flush()
+    (first,) = store.outbox.waiting("province")
+    reader = OutboxReader(path)
+    assert reader.body(first.tag) == '{"slot":1}'
+    store._writer.replace("a test")
+    store.outbox.add("province", reports(2), Composed(20, 2 * HOUR))
+    store.flush()
+    assert [reader.body(row.tag) for row in store.outbox.waiting("province")] == ['{"slot":1}', '{"slot":2}']
+    reader.close()
+    store.close()
+
+
+def test_a_report_that_cannot_be_read_has_the_file_repaired(tmp_path: Path):
+    path = tmp_path / "q.db"
+    store = opened(path)
+    for slot in range(1, 40):
+        store.outbox.add("province", [NewReport("timed", slot * HOUR, "", f"report {slot} " * 500)], Composed(1, slot))
+    store.close()
+    store = opened(path)
+    with path.open("r+b") as file:
+        file.seek(file.read().index(b"report 20 ") // PAGE_BYTES * PAGE_BYTES)
+        file.write(bytes(PAGE_BYTES))
+    told: list[str] = []
+    reader = OutboxReader(path, on_damage=lambda: told.append("damage"))
+    for row in store.outbox.waiting("province"):
+        with contextlib.suppress(sqlite3.DatabaseError):
+            reader.body(row.tag)
+    assert told
+    reader.close()
     store.close()
 
 
