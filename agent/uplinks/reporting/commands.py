@@ -97,6 +97,10 @@ class Declaring(Protocol):
         """Appends a row to the ledger."""
         ...
 
+    def flush(self) -> bool:
+        """Commits everything that waits; false when the disk refused."""
+        ...
+
 
 class Commands:
     """What one centre may ask of this station."""
@@ -277,8 +281,16 @@ class Commands:
         return {"values": values}
 
     def _keep(self, values: Mapping[str, str]) -> None:
-        known = {**self.parameters(), **values}
-        self._store.declare(PARAMETER, self._name, None, {"values": dict(values)}, f"uplink/{self._name}")
+        """Holds from now on. On disk before it is confirmed, since a centre goes on by what was; what holds already is
+        not entered again, since nothing of the ledger is ever deleted.
+
+        A disk that refuses gets it with what else waits: until then a kill or a power cut loses it.
+        """
+        before = self.parameters()
+        known = {**before, **values}
+        if known != before:
+            self._store.declare(PARAMETER, self._name, None, {"values": dict(values)}, f"uplink/{self._name}")
+            self._store.flush()
         self._changed = known
         self._hold(known)
 

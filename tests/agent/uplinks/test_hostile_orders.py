@@ -59,6 +59,9 @@ class Empty:
     def declare(self, *_: object) -> int:
         return 1
 
+    def flush(self) -> bool:
+        return True
+
     def set_clock(self, *_: object) -> None:
         return None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from agent.store.book_reader import BookReader
 from simulators.platforms.centre.server import CentreServer
 from tests.stepped import CHINA, SteppedClock, SteppedStation
 
@@ -154,6 +155,23 @@ def test_an_interval_that_is_allowed_takes_effect_is_read_back_and_survives_a_re
         again = SECTIONS[kind].format(port=1, more=", sets: true")  # nobody is there: it holds all the same
         with SteppedStation(tmp_path, again, clock=clock, poll="10m", patch=monkeypatch) as station:
             station.until(lambda: worker_of(station).every_ms == every_ms, "it holds after a restart")
+
+
+@pytest.mark.parametrize("kind", ["sl651", "szy206"])
+def test_a_setting_is_on_disk_when_it_is_confirmed_and_entered_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    clock = SteppedClock(START)
+    with (
+        CentreServer(kind, now=clock.local) as centre,
+        station_at(centre, clock, tmp_path, monkeypatch, ", sets: true") as station,
+    ):
+        lived(station, clock, hours=1)
+        with closing(BookReader(station.store.path)) as book:
+            for _ in range(2):
+                asked(station, centre, SETS[kind][0])
+                (row,) = book.ledger("parameter", "far")
+                assert row.body["values"]
 
 
 @pytest.mark.parametrize(("kind", "order"), [("sl651", "49 old=1234 new=5678"), ("szy206", "96 new_pw_hex='5678'")])
