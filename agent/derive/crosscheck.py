@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
-from agent.derive.exact import MS_PER_HOUR, ZERO, exact, hours, positive
+from agent.derive.exact import ZERO, exact, hours, positive
 from agent.derive.flags import Qartod
 
 RUNS_NEEDED = 3
-_POWER = (Decimal("0.10"), Decimal("0.25"))  # suspect, fail
+POWER_LIMITS = (Decimal("0.10"), Decimal("0.25"))  # suspect, fail
 _TC = (Decimal("0.15"), Decimal("0.25"))
 _FLOW = (Decimal("0.3"), Decimal("1.3"))  # of rated flow
-_SILENT_MS = MS_PER_HOUR // 12  # power without flow for 5 min, metering rule R12
 
 
 class Run(NamedTuple):
@@ -49,12 +48,19 @@ class Run(NamedTuple):
             return whole_h
         return min(whole_h, self.running_h + (self.energy_kwh - self.running_kwh) / power_kw)
 
+    @property
+    @exact
+    def implied_flow_m3h(self) -> Decimal | None:
+        """What the derived volume says the pump delivered, m³/h; None where volume or time is not known."""
+        hours_ = self.pumped_h
+        return None if self.volume_m3 is None or hours_ <= 0 else self.volume_m3 / hours_
+
 
 @exact
-def _all_beyond(deviations: Sequence[Decimal], limits: tuple[Decimal, Decimal]) -> Qartod:
-    """FAIL or SUSPECT when each of the last three deviates by more, NOT_EVALUATED with fewer."""
-    last = [abs(deviation) for deviation in deviations[-RUNS_NEEDED:]]
-    if len(last) < RUNS_NEEDED:
+def all_beyond(deviations: Sequence[Decimal], limits: tuple[Decimal, Decimal], *, needed: int = RUNS_NEEDED) -> Qartod:
+    """FAIL or SUSPECT when each of the last `needed` deviates by more, NOT_EVALUATED with fewer."""
+    last = [abs(deviation) for deviation in deviations[-needed:]]
+    if len(last) < needed:
         return Qartod.NOT_EVALUATED
     if min(last) > limits[1]:
         return Qartod.FAIL
@@ -62,27 +68,9 @@ def _all_beyond(deviations: Sequence[Decimal], limits: tuple[Decimal, Decimal]) 
 
 
 @exact
-def running_power(runs: Iterable[Run], p_run_kw: Decimal) -> Qartod:
-    """The running-power fingerprint: COEF_STALE is suspect from 10 % off on three runs, fail from 25 %.
-
-    The runs are in order and of one delivery mode. A steady power does not prove the coefficient.
-    """
-    positive("p_run_kw", p_run_kw)
-    powers = [run.mean_kw for run in runs]
-    return _all_beyond([power / p_run_kw - 1 for power in powers if power is not None], _POWER)
-
-
-@exact
-def implied_flow_m3h(volume_m3: Decimal, running_h: Decimal) -> Decimal:
-    """What the derived volume says the pump delivered, m³/h."""
-    return volume_m3 / positive("running_h", running_h)
-
-
-@exact
-def implied_flow(volume_m3: Decimal, running_h: Decimal, rated_m3h: Decimal) -> Qartod:
-    """Suspect outside 0.3…1.3 of the rated flow (or the well's yield, where that is less)."""
-    share = implied_flow_m3h(volume_m3, running_h) / positive("rated_m3h", rated_m3h)
-    return Qartod.PASS if _FLOW[0] <= share <= _FLOW[1] else Qartod.SUSPECT
+def is_likely_flow(flow_m3h: Decimal, rated_m3h: Decimal) -> bool:
+    """Whether an implied flow lies in 0.3…1.3 of the rated flow (or the well's yield, where that is less)."""
+    return _FLOW[0] * rated_m3h <= flow_m3h <= _FLOW[1] * rated_m3h
 
 
 class Observed(NamedTuple):
@@ -97,13 +85,7 @@ def observed_tc(runs: Sequence[Run], tc: Decimal) -> Observed:
     """Compares the coefficient with ΔV/ΔE of the metered runs: suspect from 15 % off on three runs, fail from 25 %."""
     positive("tc", tc)
     metered = [(run.energy_kwh, run.water_m3) for run in runs if run.water_m3 is not None and run.energy_kwh > 0]
-    level = _all_beyond([water / energy / tc - 1 for energy, water in metered], _TC)
+    level = all_beyond([water / energy / tc - 1 for energy, water in metered], _TC)
     energy_kwh = sum((energy for energy, _ in metered), ZERO)
     water_m3 = sum((water for _, water in metered), ZERO)
     return Observed(level, water_m3 / energy_kwh if len(metered) >= RUNS_NEEDED else None)
-
-
-def power_against_flow(*, is_running: bool, flow_m3h: Decimal, low_flow_m3h: Decimal, lasted_ms: int) -> Qartod:
-    """Flow without power, or power without flow (dry run, closed valve, broken shaft), once it lasts 5 min."""
-    is_flowing = flow_m3h > low_flow_m3h
-    return Qartod.FAIL if is_running != is_flowing and lasted_ms >= _SILENT_MS else Qartod.PASS

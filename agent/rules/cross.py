@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import NamedTuple
 
-from agent.derive.crosscheck import RUNS_NEEDED
+from agent.derive.crosscheck import POWER_LIMITS, all_beyond, is_likely_flow
 from agent.derive.exact import ONE, ZERO, exact, hours
 from agent.derive.flags import Qartod
 from agent.intakes.outcome import Heard
 from agent.rules.contract import Ran, Step
-from agent.rules.episodes import Verdict, not_judged, passed
+from agent.rules.episodes import NOTICE, Verdict, not_judged, passed
 from agent.rules.motion import EDGE_MS, Motion
 from agent.rules.series import level
 from agent.rules.site import RuleSite, told
@@ -21,8 +21,7 @@ _FLOOR_M3 = Decimal("0.5")  # M7, R10
 _WINDOW_MS = 3_600_000  # ours: R10 is judged over an hour of steady flow; one poll's volume lies below the floor
 _SAMPLED_MS = 3 * EDGE_MS  # ours: flows further apart say nothing about their mean
 _RUNS_KEPT = 10
-_POWER_LIMITS = (Decimal("0.10"), Decimal("0.25"))  # E10: running-power fingerprint
-_IMPLIED_FLOW = (Decimal("0.3"), Decimal("1.3"))  # E10: of rated flow
+_LEAST_STEPS = 2  # ours: a coarse register that stands still during a little water proves nothing
 _NOMINAL_V = (Decimal("57.7"), Decimal(100), Decimal(220), Decimal(380))  # phase and line voltages, with and without PT
 _PHASES = ("voltage_a", "voltage_b", "voltage_c")
 _SUPPLY_FLAGS = frozenset(
@@ -118,51 +117,78 @@ class Cross:
     # --- R11
 
     def ran(self, ran: Ran) -> Iterator[Verdict]:
-        """R11: the coefficient against the water meter on three runs, and the running power against its calibration's.
-
-        Where both are metered the runs propose a coefficient; nobody but a person activates one.
-        """
-        run, place = ran.run, self._site.place
+        """R11: the coefficient against the water meter, the running power against its calibration's."""
+        run = ran.run
         power, mean_kw = None, run.mean_kw
         if mean_kw is not None and ran.p_run_kw is not None and ran.p_run_kw > 0:
             power = mean_kw / ran.p_run_kw - ONE
         kept = self._memory.runs.get(run.pump, ())
         kept = (*kept, RunSeen(run.energy_kwh, run.volume_m3, run.water_m3, power))[-_RUNS_KEPT:]
         self._memory.runs[run.pump] = kept
-        limits = self._site.limits["R11"]
-        assert limits.suspect is not None
-        assert limits.fail is not None
-        needed = max(1, limits.min_samples)
-        metered = [each for each in kept if each.water_m3 is not None and each.converted_m3]
-        off = [each.water_m3 / each.converted_m3 - ONE for each in metered if each.water_m3 and each.converted_m3]
-        found = all_beyond(off, needed, (limits.suspect, limits.fail))
-        energy_kwh = sum((each.energy_kwh for each in metered), ZERO)
-        water_m3 = sum((each.water_m3 or ZERO for each in metered), ZERO)
-        evidence = {"coefficient": ran.coefficient, "runs": str(len(metered)), "pump": run.pump}
-        if off and energy_kwh > 0:
-            evidence |= {"off_pct": told(off[-1] * 100), "tc_observed": told(water_m3 / energy_kwh)}
-        if ran.tc is not None:
-            evidence["tc"] = told(ran.tc)
-        yield _verdict(("R11", place, "coefficient"), run.end_ms, found, evidence)
+        yield from self._metered(ran, kept)
         powers = [each.power for each in kept if each.power is not None]
-        found = all_beyond(powers, RUNS_NEEDED, _POWER_LIMITS)
         evidence = {"coefficient": ran.coefficient, "pump": run.pump}
         if powers and ran.p_run_kw is not None:
             evidence |= {"off_pct": told(powers[-1] * 100), "p_run_kw": told(ran.p_run_kw)}
-        yield _verdict(("R11", place, "power"), run.end_ms, found, evidence)
+        where = ("R11", self._site.place, "power")
+        yield _verdict(where, run.end_ms, all_beyond(powers, POWER_LIMITS), evidence)
         yield from self._implied_flow(ran)
+
+    def _metered(self, ran: Ran, kept: Sequence[RunSeen]) -> Iterator[Verdict]:
+        """R11 of the runs that a water meter saw. They propose a coefficient; nobody but a person activates one.
+
+        A meter that stood still on all of them proposes none: it is told for itself. Without a coefficient in force
+        what they propose is only announced.
+        """
+        limits, place, at_ms, pump = self._site.limits["R11"], self._site.place, ran.run.end_ms, ran.run.pump
+        assert limits.suspect is not None
+        assert limits.fail is not None
+        needed, where = max(1, limits.min_samples), ("R11", place, "coefficient")
+        flowed = [each for each in kept if each.water_m3 and each.energy_kwh > 0]
+        evidence = {"coefficient": ran.coefficient or self._awaited(pump), "runs": str(len(flowed)), "pump": pump}
+        if flowed:
+            evidence["tc_observed"] = told(_together(flowed))
+        if ran.run.volume_m3 is None:
+            if evidence["coefficient"] and len(flowed) >= needed:
+                yield Verdict(*where, at_ms, NOTICE, holds=True, evidence=evidence)
+            return
+        seen = [(each.water_m3, each.converted_m3) for each in kept if each.water_m3 is not None]
+        off = [water / converted - ONE for water, converted in seen if converted]
+        is_still = self._stood_still(seen[-needed:], needed)
+        yield _verdict(("R11", place, "volume_withdrawn"), at_ms, is_still, {"runs": str(needed), "pump": pump})
+        if is_still != Qartod.PASS:
+            yield not_judged(*where, at_ms)
+            return
+        if off:
+            evidence["off_pct"] = told(off[-1] * 100)
+        if ran.tc is not None:
+            evidence["tc"] = told(ran.tc)
+        yield _verdict(where, at_ms, all_beyond(off, (limits.suspect, limits.fail), needed=needed), evidence)
+
+    def _stood_still(self, seen: Sequence[tuple[Decimal, Decimal | None]], needed: int) -> Qartod:
+        """Whether a water meter that should have moved by several of its steps did not."""
+        if any(water for water, _ in seen):
+            return Qartod.PASS
+        step_m3 = max((source.step_m3 * source.factor for source in self._site.flow_meters), default=ZERO)
+        expected_m3 = sum((converted or ZERO for _, converted in seen), ZERO)
+        is_sure = len(seen) >= needed and expected_m3 > _LEAST_STEPS * step_m3
+        return Qartod.FAIL if is_sure else Qartod.NOT_EVALUATED
+
+    def _awaited(self, pump: str) -> str:
+        """The coefficient that the configuration names for a pump; "" where it names none."""
+        energy = self._site.settings.energy
+        pumps = () if energy is None else energy.pumps
+        return next((name for each in pumps if each.id == pump for name in each.coefficients), "")
 
     def _implied_flow(self, ran: Ran) -> Iterator[Verdict]:
         """E10: what the coefficient says the pump delivered, outside 0.3…1.3 of its rated flow → 3."""
         energy, run = self._site.settings.energy, ran.run
         rated = next((each.rated_m3h for each in energy.pumps if each.id == run.pump), None) if energy else None
-        duration_ms = run.end_ms - run.begin_ms
-        if rated is None or rated <= 0 or run.volume_m3 is None or duration_ms < _SAMPLED_MS:
+        flow = run.implied_flow_m3h
+        if rated is None or rated <= 0 or flow is None or run.end_ms - run.begin_ms < _SAMPLED_MS:
             return
-        flow = run.volume_m3 / hours(duration_ms)
-        is_likely = _IMPLIED_FLOW[0] * rated <= flow <= _IMPLIED_FLOW[1] * rated
         evidence = {"coefficient": ran.coefficient, "pump": run.pump, "flow_m3h": told(flow), "rated_m3h": told(rated)}
-        level_ = Qartod.PASS if is_likely else Qartod.SUSPECT
+        level_ = Qartod.PASS if is_likely_flow(flow, rated) else Qartod.SUSPECT
         yield _verdict(("R11", self._site.place, "flow_rate"), run.end_ms, level_, evidence)
 
     # --- R12
@@ -243,10 +269,10 @@ def flow_total(moved: Decimal, expected: Decimal, floor: Decimal, suspect: Decim
     return Qartod.PASS if off <= floor else level(off, suspect * abs(expected), fail * abs(expected))
 
 
-def all_beyond(deviations: list[Decimal], needed: int, limits: tuple[Decimal, Decimal]) -> Qartod:
-    """The level that each of the last `needed` reaches; NOT_EVALUATED with fewer."""
-    last = [abs(each) for each in deviations[-needed:]]
-    return Qartod.NOT_EVALUATED if len(last) < needed else level(min(last), *limits)
+@exact
+def _together(runs: Sequence[RunSeen]) -> Decimal:
+    """ΣV/ΣE of metered runs, m³/kWh."""
+    return sum((each.water_m3 or ZERO for each in runs), ZERO) / sum((each.energy_kwh for each in runs), ZERO)
 
 
 def _verdict(where: tuple[str, str, str], at_ms: int, found: Qartod, evidence: dict[str, str]) -> Verdict:

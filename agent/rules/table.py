@@ -63,7 +63,7 @@ _ALL = (
     Rule(id="R10", word="flow_total_consistency", unit="share of flow × time", suspect=D("0.10"), fail=D("0.25"),
          opc_ua="UncertainSensorNotAccurate"),
     Rule(id="R11", word="energy_water", unit="share of the coefficient", suspect=D("0.15"), fail=D("0.25"),
-         min_samples=3, counts_itself=True),
+         min_samples=3, counts_itself=True, revision=2),
     Rule(id="R12", word="power_flow", unit="s", fail=D(300)),
     Rule(id="R13", word="out_of_range", unit="m/s", suspect=D(3), fail=D(5), hold_off_s=_QUARTER_HOUR_S,
          min_samples=2),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from agent.derive.crosscheck import Run, implied_flow, observed_tc, power_against_flow, running_power
+from agent.derive.crosscheck import POWER_LIMITS, Run, all_beyond, is_likely_flow, observed_tc
 from agent.derive.flags import Qartod
-from tests.agent.derive.sites import HOUR, MINUTE, D
+from tests.agent.derive.sites import HOUR, D
 
 
 def ran(mean_kw="14.6", energy="100", water=None):
@@ -27,21 +27,25 @@ def ran(mean_kw="14.6", energy="100", water=None):
     ],
 )
 def test_running_power_away_from_calibration_on_three_runs_makes_the_coefficient_stale(powers, level):
-    assert running_power([ran(power) for power in powers], D("14.6")) is level
+    assert all_beyond([ran(power).mean_kw / D("14.6") - 1 for power in powers], POWER_LIMITS) is level
 
 
 def test_a_run_without_a_whole_interval_has_no_running_power():
     short = Run("pump", 0, 1, D(1), None, D(0), D(0))
     assert short.mean_kw is None
-    assert running_power([short] * 5, D("14.6")) is Qartod.NOT_EVALUATED
+    assert short.implied_flow_m3h is None
 
 
-@pytest.mark.parametrize(
-    ("volume", "level"),
-    [("30", Qartod.PASS), ("29.9", Qartod.SUSPECT), ("130", Qartod.PASS), ("130.1", Qartod.SUSPECT)],
-)
-def test_an_implied_flow_far_from_the_rated_one_is_suspect(volume, level):
-    assert implied_flow(D(volume), D(2), D(50)) is level
+@pytest.mark.parametrize(("volume", "is_likely"), [("30", True), ("29.9", False), ("130", True), ("130.1", False)])
+def test_an_implied_flow_is_likely_between_a_third_and_four_thirds_of_the_rated_one(volume, is_likely):
+    throughout = Run("pump", 0, 2 * HOUR, D(30), D(volume), D(2), D(30))
+    assert is_likely_flow(throughout.implied_flow_m3h, D(50)) is is_likely
+
+
+def test_the_implied_flow_counts_the_time_that_the_energy_took_and_not_the_poll_intervals():
+    # 12 kW throughout one of three intervals of an hour; 3 kWh each in the first and the last are a quarter of an hour
+    run = Run("pump", 0, 3 * HOUR, D(18), D(45), D(1), D(12))
+    assert run.implied_flow_m3h == 30
 
 
 def test_a_water_meter_beside_it_judges_the_coefficient_and_proposes_another():
@@ -50,11 +54,3 @@ def test_a_water_meter_beside_it_judges_the_coefficient_and_proposes_another():
     assert observed_tc([ran(water="260")] * 3, D("2.2")).level is Qartod.SUSPECT
     assert observed_tc([ran(water="160")] * 3, D("2.2")).level is Qartod.FAIL
     assert observed_tc([ran()] * 9, D("2.2")) == (Qartod.NOT_EVALUATED, None)
-
-
-def test_power_without_flow_and_flow_without_power_are_alarms_after_five_minutes():
-    low = D("0.5")
-    assert power_against_flow(is_running=True, flow_m3h=D(0), low_flow_m3h=low, lasted_ms=5 * MINUTE) is Qartod.FAIL
-    assert power_against_flow(is_running=True, flow_m3h=D(0), low_flow_m3h=low, lasted_ms=5 * MINUTE - 1) is Qartod.PASS
-    assert power_against_flow(is_running=False, flow_m3h=D(9), low_flow_m3h=low, lasted_ms=HOUR) is Qartod.FAIL
-    assert power_against_flow(is_running=True, flow_m3h=D(9), low_flow_m3h=low, lasted_ms=HOUR) is Qartod.PASS

@@ -129,6 +129,49 @@ def test_three_runs_whose_water_is_not_the_coefficients_propose_another(waters, 
         assert found[0].evidence["coefficient"] == "W7@4"
 
 
+def test_a_water_meter_that_stands_still_while_the_pump_runs_is_told_and_proposes_nothing():
+    shown = Shown()
+    runs(shown, [0, 0, 0])
+    assert [each.level for each in shown.of("R11", "volume_withdrawn")] == [4]
+    assert shown.of("R11", "coefficient") == []
+    shown = Shown()
+    runs(shown, [0, 0])
+    assert shown.of("R11") == []
+
+
+def test_a_run_without_water_is_as_far_off_as_can_be_and_not_part_of_the_proposal():
+    shown = Shown()
+    runs(shown, [0, 80, 80])
+    (found,) = shown.of("R11", "coefficient")
+    assert (found.level, D(found.evidence["tc_observed"]).quantize(D("0.001"))) == (4, D("1.333"))
+    assert shown.of("R11", "volume_withdrawn") == []
+
+
+def test_a_water_meter_that_moves_again_ends_it():
+    def play(shown: Shown) -> None:
+        runs(shown, [0, 0, 0, 120])
+
+    assert both_ways(play).told("R11", "volume_withdrawn") == [(4, False), (4, True)]
+
+
+def test_a_coarse_water_meter_may_stand_still_during_little_water():
+    coarse = replace(METERED, water=(replace(METERED.water[0], step_m3=D(200)),))
+    shown = Shown(coarse)
+    runs(shown, [0, 0, 0])  # 360 m³ are not yet two of its steps for sure
+    assert shown.of("R11") == []
+
+
+def test_runs_of_a_pump_whose_coefficient_was_never_activated_propose_one_as_a_notice():
+    shown = Shown()
+    for at in range(3):
+        begin = BEGIN + at * 6 * HOUR
+        run = Run("p1", begin, begin + 4 * HOUR, D(60), None, D(4), D(60), D(168))
+        shown.hear(begin + 4 * HOUR, "kwh", ran=[Ran(run, "")], energy_import=1)
+    (found,) = shown.of("R11", "coefficient")
+    assert (found.level, found.evidence["coefficient"], found.evidence["tc_observed"]) == (1, "W7", "2.8")
+    assert shown.of("R11", "volume_withdrawn") == []
+
+
 def test_runs_that_agree_again_end_it_and_the_state_holds_the_runs():
     def play(shown: Shown) -> None:
         runs(shown, [80, 80, 80, 120])
