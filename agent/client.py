@@ -15,8 +15,10 @@ from zoneinfo import ZoneInfo
 
 from agent.clock import date_of
 from agent.control import call, socket_path
+from agent.loading import DEFAULT_CONFIG
 
-DEFAULT_CONFIG = Path("/etc/qushui/agent.yaml")
+__all__ = ["DEFAULT_CONFIG", "Site", "site_of"]
+
 _DEFAULT_STORE = Path("/var/lib/qushui/qushui.db")
 _DEFAULT_TIMEZONE = "Asia/Shanghai"
 _YEARS = range(2024, 2100)  # another one is a slip of the finger, and water would be booked under it

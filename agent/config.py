@@ -11,19 +11,17 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from agent.archive.shelf import Shelf
 from agent.config_form import ConfigForm, DialInForm, LineForm, ManualForm, MeterForm, StationForm
-from agent.config_intakes import intakes_of, known_meters
 from agent.decode import bundles
 from agent.dtu import Pattern
 from agent.form.fields import UplinkSection
 from agent.form.judge import accepted, judged
 from agent.form.nodes import Document, Node, Steps, is_name, read_file, read_text, shown
 from agent.form.problems import FormErrors, Problem
-from agent.intakes.settings import IntakeSettings
 from agent.profiles import Drivers, Library
 from agent.quantities import QUANTITIES
 from agent.settings import (
@@ -41,18 +39,8 @@ from agent.settings import (
 )
 from drivers.contract import SpecError
 
-__all__ = [
-    "ClockSettings",
-    "Config",
-    "LineSettings",
-    "MeterSettings",
-    "Station",
-    "StoreSettings",
-    "TcpAddress",
-    "copy_of",
-    "load",
-    "load_copy",
-]
+if TYPE_CHECKING:
+    from agent.intakes.settings import IntakeSettings
 
 PROFILES = "profiles"  # the site's own lie in this directory beside the configuration file
 UplinkModels = Mapping[str, type[UplinkSection]]
@@ -251,6 +239,10 @@ class _Loader:
         return found
 
     def _intakes(self, meters: dict[str, MeterSettings], manual: dict[str, ManualMeter]) -> dict[str, IntakeSettings]:
+        if not self._section("intakes"):
+            return {}
+        from agent.config_intakes import intakes_of, known_meters  # noqa: PLC0415 - its models take long to load
+
         station = accepted(self._document, ("station",), StationForm)
         known = known_meters(list(self._section("meters")), meters, manual)
         zone = ZoneInfo("UTC" if station is None else station.timezone)

@@ -25,7 +25,6 @@ from agent.form.fields import (
 )
 from agent.form.nodes import shown
 from agent.form.variants import told_by
-from agent.intakes.form import IntakeForm
 from agent.profile_form import Parity, Quantity
 from agent.settings import TcpAddress
 
@@ -168,7 +167,7 @@ AnyMeterForm = Annotated[
 
 
 class ConfigForm(Section):
-    """The whole file."""
+    """The whole file. What is inside intakes and uplinks has models of its own, loaded where there are some."""
 
     locale_name: ClassVar[str] = "config"
     station: StationForm
@@ -176,5 +175,5 @@ class ConfigForm(Section):
     clock: ClockForm = ClockForm()
     lines: dict[Name, LineForm] = Field(min_length=1)
     meters: dict[Name, AnyMeterForm] = Field(min_length=1)
-    intakes: dict[Name, IntakeForm] = Field(default_factory=dict)
+    intakes: dict[Name, Any] = Field(default_factory=dict)
     uplinks: dict[Name, Any] = Field(default_factory=dict)

@@ -16,7 +16,7 @@ from typing import NamedTuple, TypeVar, get_args
 from pydantic import BaseModel
 
 from agent.archive.shelf import Shelf
-from agent.form.judge import accepted
+from agent.form.judge import accepted, judged
 from agent.form.nodes import Document, Node, Steps, is_name, shown
 from agent.form.problems import near
 from agent.intakes.form import (
@@ -126,8 +126,8 @@ def intakes_of(document: Document, meters: KnownMeters, shelf: Shelf, zone: tzin
 
 
 def _archived(document: Document, path: Steps, node: Node, shelf: Shelf, taken: _Taken) -> IntakeForm | None:
-    """The intake's section where it stands, with what its archive adds."""
-    form = accepted(document, path, IntakeForm)
+    """The intake's section where it stands, with what its archive adds, after noting what is wrong in it."""
+    form = judged(document, path, IntakeForm)
     file = _text(node.entries().get("archive"))
     if not file:
         return form

@@ -23,7 +23,10 @@ from agent.loading import Loaded, Loading, copy_place
 from agent.station import RunningStation
 from agent.store.database import StoreHeldError
 from agent.supervise import tell_systemd
+from agent.uplinks.registry import UPLINKS
 from agent.whole import write_whole
+from drivers.modbus import requests
+from drivers.named import part_at
 
 _LOOK_S = 1.0
 _MOST_PROBLEMS = 5  # of a refused file, in the Fault; `qushui check` shows them all
@@ -54,6 +57,12 @@ def run_daemon(path: Path, loading: Loading, *, log_level: str = "info") -> int:
     return _Daemon(path, log, loading).run()
 
 
+def _load_usual_parts() -> None:
+    """Loads what nearly every station needs while the configuration, which will ask for it, is still being judged."""
+    requests()
+    part_at(UPLINKS["mqtt"].maker)
+
+
 class _Daemon:
     def __init__(self, path: Path, log: Any, loading: Loading) -> None:
         self._path = path
@@ -67,6 +76,7 @@ class _Daemon:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_stop)
         signal.signal(signal.SIGHUP, self._on_reload)
+        _load_usual_parts()
         while self._run_once() is _End.AGAIN:
             self._log.info("daemon.restarted")
         return 0

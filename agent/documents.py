@@ -17,6 +17,7 @@ from agent.archive.form import ArchiveForm
 from agent.config_form import ConfigForm
 from agent.form.fields import Name
 from agent.form.reference import page_of, schema_of, sections_of
+from agent.intakes.form import IntakeForm
 from agent.library_page import library_page
 from agent.messages import LANGUAGES, Messages, fault_page
 from agent.profile_form import FactorForm, FlagForm, ItemForm, MarkForm, PartForm, ProfileForm
@@ -87,14 +88,15 @@ def item_keys(protocol: str) -> list[str]:
 
 
 def _config_form() -> type[BaseModel]:
-    """The configuration's model with the sections of all uplinks in their place."""
+    """The configuration's model with the sections of intakes and of all uplinks in their places."""
     union: Any = None
     for settings in settings_models().values():
         kind: Any = settings.model_fields["type"].annotation  # in a file it is required, whatever its default in code
         section = create_model(settings.__name__, __base__=settings, type=(kind, Field(...)))
         union = section if union is None else union | section
-    field = ConfigForm.model_fields["uplinks"]
-    return create_model("Configuration", __base__=ConfigForm, uplinks=(dict[Name, union], field))
+    fields = ConfigForm.model_fields
+    intakes, uplinks = (dict[Name, IntakeForm], fields["intakes"]), (dict[Name, union], fields["uplinks"])
+    return create_model("Configuration", __base__=ConfigForm, intakes=intakes, uplinks=uplinks)
 
 
 def _json(schema: dict[str, Any]) -> str:

@@ -9,18 +9,26 @@ from __future__ import annotations
 import copyreg
 import os
 import pickle
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from agent.form.problems import Problem
-from agent.settings import Config
+if TYPE_CHECKING:  # the process that judges starts before the rest is loaded: the first reading waits for it
+    from agent.form.problems import Problem
+    from agent.settings import Config
 
+DEFAULT_CONFIG = Path("/etc/qushui/agent.yaml")
 _LONGEST_S = 60.0  # a large configuration on a small board takes some seconds
-_CHILD = "import sys; from pathlib import Path; from agent.loading import judge_for; judge_for(Path(sys.argv[1]))"
+_CHILD = """
+import gc, sys
+gc.disable()  # what lives for a third of a second has no garbage worth looking for
+from pathlib import Path
+from agent.loading import judge_for
+judge_for(Path(sys.argv[1]))
+"""
+_WITHOUT_PLUGINS = {"PYDANTIC_DISABLE_PLUGINS": "__all__"}  # else it looks for some in every package there is
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,15 +48,22 @@ class Loading:
     """A configuration on its way: begun when made, waited for by `result`."""
 
     def __init__(self, path: Path) -> None:
+        import subprocess  # noqa: PLC0415 - the child needs none
+
         self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and our own words
-            [sys.executable, "-c", _CHILD, str(path)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
+            [sys.executable, "-c", _CHILD, str(path)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            env={**os.environ, **_WITHOUT_PLUGINS},
         )
 
     def result(self) -> Loaded:
         """Waits. Raises TimeoutError, RuntimeError when the process broke."""
+        from subprocess import TimeoutExpired  # noqa: PLC0415 - see above
+
         try:
             data, _ = self._process.communicate(timeout=_LONGEST_S)
-        except subprocess.TimeoutExpired as error:
+        except TimeoutExpired as error:
             self._process.kill()
             self._process.communicate()
             raise TimeoutError(f"the configuration was not read in {_LONGEST_S:.0f} s") from error

@@ -9,13 +9,15 @@ arguments: explaining a failure must never fail itself (a test keeps both langua
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from importlib import resources
-from importlib.resources.abc import Traversable
+from typing import TYPE_CHECKING
 
 from agent import page
 from agent.faults import FaultCode
 from agent.form.problems import Problem
 from agent.quantities import FLAGS, QUANTITIES
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
 
 LANGUAGES = ("zh", "en")
 _DEFAULT = "zh"
@@ -198,6 +200,8 @@ def problem_lines(messages: Messages, problems: Iterable[Problem]) -> Iterator[s
 
 
 def _files(lang: str) -> Iterator[Traversable]:
+    from importlib import resources  # noqa: PLC0415 - the daemon only logs
+
     locale = resources.files("agent") / "locale"
     yield locale / f"{lang}.yaml"
     parts = locale / "parts"

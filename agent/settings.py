@@ -9,12 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import time
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from agent.archive.record import Archive
-from agent.dtu import Pattern
-from agent.entries import Entry, Mark
-from agent.intakes.settings import IntakeSettings
+if TYPE_CHECKING:  # what a station does not have need not be loaded to judge its file
+    from agent.archive.record import Archive
+    from agent.dtu import Pattern
+    from agent.entries import Entry, Mark
+    from agent.intakes.settings import IntakeSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

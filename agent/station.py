@@ -13,7 +13,6 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from agent.bookkeeping import enter_configuration, open_books, reminding_of, uploads_of
-from agent.broadcasting import broadcast
 from agent.clock import SystemClock, date_of
 from agent.comparing import Comparing
 from agent.control import ControlError, ControlServer, socket_path
@@ -70,7 +69,7 @@ class RunningStation:
         self._quiet_until_s = clock.monotonic() + _QUIET_S
         self._comparing = Comparing(self._store, self._judge, log=log)
         self._declarations = Declarations(
-            self._store, clock=clock, period_ms=lambda meter: period_of(self.config, meter)
+            self._store, clock=clock, period_ms=lambda meter: period_of(self.config, meter), anew=self._judge.begins_anew
         )
         self._dial_ins = DialIns(clock=clock, log=log)
         self._is_listening = False
@@ -354,6 +353,8 @@ class RunningStation:
             self._start_line(name)
 
     def _clock_broadcast(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        from agent.broadcasting import broadcast  # noqa: PLC0415 - with its protocol, for those who ask for it
+
         return broadcast(self.config, self._pollers, self._clock, arguments)
 
 

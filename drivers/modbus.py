@@ -14,12 +14,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
-
-from pymodbus.pdu import ModbusPDU
-from pymodbus.pdu.bit_message import ReadCoilsRequest, ReadDiscreteInputsRequest
-from pymodbus.pdu.register_message import ReadHoldingRegistersRequest, ReadInputRegistersRequest
+from functools import cache, cached_property
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 from drivers.contract import (
     NEED_DATA,
@@ -40,12 +37,10 @@ from drivers.modbus_meter import answer_pdu, recalled, request_pdu_size
 from drivers.modbus_plan import end_of, grouped, limits_of, start_of
 from drivers.octets import crc16, has_sound_crc
 
-_REQUESTS: Mapping[str, type[ModbusPDU]] = {
-    "coil": ReadCoilsRequest,
-    "discrete": ReadDiscreteInputsRequest,
-    "holding": ReadHoldingRegistersRequest,
-    "input": ReadInputRegistersRequest,
-}
+if TYPE_CHECKING:
+    from pymodbus.pdu import ModbusPDU
+
+_TABLES = ("coil", "discrete", "holding", "input")
 EXCEPTION_BIT = 0x80  # application protocol 7: function code with its most significant bit set
 EXCEPTION_SIZE = 5  # device, function, code, CRC
 MBAP_SIZE = 7  # TCP/IP 3.1.3: transaction, protocol, length, unit
@@ -75,6 +70,19 @@ _REFUSALS = {
 }
 
 
+@cache
+def requests() -> Mapping[str, type[ModbusPDU]]:
+    """Table to the PDU that reads it. Checking and planning do without, and so without pymodbus (1 MB, 30 ms)."""
+    from pymodbus.pdu.bit_message import ReadCoilsRequest, ReadDiscreteInputsRequest  # noqa: PLC0415 - only to ask
+    from pymodbus.pdu.register_message import (  # noqa: PLC0415
+        ReadHoldingRegistersRequest,
+        ReadInputRegistersRequest,
+    )
+
+    classes = (ReadCoilsRequest, ReadDiscreteInputsRequest, ReadHoldingRegistersRequest, ReadInputRegistersRequest)
+    return MappingProxyType(dict(zip(_TABLES, classes, strict=True)))
+
+
 @dataclass(frozen=True)
 class ModbusAsk:
     """One planned read of `size` registers (or bits) from `start`; `units` are the bundles it serves."""
@@ -95,7 +103,7 @@ class ModbusAsk:
     @cached_property
     def function(self) -> int:
         """The function code."""
-        return int(_REQUESTS[self.table].function_code)
+        return int(requests()[self.table].function_code)
 
     @cached_property
     def data_size(self) -> int:
@@ -104,7 +112,7 @@ class ModbusAsk:
 
     @cached_property
     def _pdu(self) -> bytes:
-        request = _REQUESTS[self.table](address=self.start, count=self.size, dev_id=self.address)
+        request = requests()[self.table](address=self.start, count=self.size, dev_id=self.address)
         return bytes([self.function]) + request.encode()
 
     @cached_property
@@ -324,7 +332,7 @@ class ModbusDriver:
         unit = self._unit(address)
         limit = limits_of(limits)
         asks: list[ModbusAsk] = []
-        for table in _REQUESTS:
+        for table in _TABLES:
             units = sorted(
                 {tuple(dict.fromkeys(b)) for b in bundles if b[0].table == table},
                 key=lambda u: (start_of(u), end_of(u)),

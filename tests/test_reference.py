@@ -9,6 +9,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 import yaml
+from pydantic import BaseModel
 
 from agent.archive.form import ArchiveForm
 from agent.cli.main import main
@@ -18,6 +19,7 @@ from agent.decode import bundles
 from agent.documents import documents, item_keys
 from agent.form.judge import keys_of
 from agent.form.reference import locale_name, sections_of
+from agent.intakes.form import IntakeForm
 from agent.messages import LANGUAGES, Messages
 from agent.profile_form import ProfileForm
 from agent.profiles import Library
@@ -38,22 +40,19 @@ def test_no_page_shows_the_name_of_a_sentence_in_its_place(path: str) -> None:
     assert re.findall(names, documents()[path]) == []
 
 
+def every_section() -> set[type[BaseModel]]:
+    """All that a person may write, with what only stations that have it load."""
+    files = (ConfigForm, IntakeForm, ProfileForm, ArchiveForm, *settings_models().values())
+    return {section for file in files for section in (file, *sections_of(file))}
+
+
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_every_key_of_the_configuration_and_of_profiles_is_explained(lang: str) -> None:
     messages = Messages(lang)
     page = (ROOT / "docs" / "reference" / f"configuration.{lang}.md").read_text(encoding="utf-8")
     page += (ROOT / "docs" / "reference" / f"profile.{lang}.md").read_text(encoding="utf-8")
     page += (ROOT / "docs" / "reference" / f"archive.{lang}.md").read_text(encoding="utf-8")
-    sections = {
-        ConfigForm,
-        *sections_of(ConfigForm),
-        ProfileForm,
-        *sections_of(ProfileForm),
-        ArchiveForm,
-        *sections_of(ArchiveForm),
-        *settings_models().values(),
-        *(section for settings in settings_models().values() for section in sections_of(settings)),
-    }
+    sections = every_section()
     keys = {f"{locale_name(section)}.{name}" for section in sections for name in keys_of(section)}
     keys |= {f"{protocol}-item.{key}" for protocol in DRIVERS for key in item_keys(protocol)}
     missing = {key for key in keys if not messages.has(f"field.{key}") or f"`{key.split('.')[1]}`" not in page}
@@ -63,16 +62,7 @@ def test_every_key_of_the_configuration_and_of_profiles_is_explained(lang: str) 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_nothing_is_explained_that_is_not_there(lang: str) -> None:
-    sections = {
-        ConfigForm,
-        *sections_of(ConfigForm),
-        ProfileForm,
-        *sections_of(ProfileForm),
-        ArchiveForm,
-        *sections_of(ArchiveForm),
-        *settings_models().values(),
-        *(section for settings in settings_models().values() for section in sections_of(settings)),
-    }
+    sections = every_section()
     keys = {f"field.{locale_name(section)}.{name}" for section in sections for name in keys_of(section)}
     keys |= {f"field.{protocol}-item.{key}" for protocol in DRIVERS for key in item_keys(protocol)}
     assert {key for key in Messages(lang).keys() if key.startswith("field.")} == keys  # noqa: SIM118

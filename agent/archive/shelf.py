@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from agent.archive.record import Archive
-from agent.form.problems import Problem
-from agent.intakes.form import IntakeForm
+if TYPE_CHECKING:  # stations without archives do without
+    from agent.archive.record import Archive
+    from agent.form.problems import Problem
+    from agent.intakes.form import IntakeForm
 
 
 class Shelf:

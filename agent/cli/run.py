@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from agent.client import DEFAULT_CONFIG
+from agent.loading import DEFAULT_CONFIG, Loading
 from agent.messages import Messages, problem_lines
 
 HELP_KEY = "cli.verb.run"
@@ -20,10 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, out: Messages) -> int:
     """Runs until SIGTERM or Ctrl-C; 2 when there is no configuration to start with, 1 when the store does not open."""
-    from agent.loading import Loading  # noqa: PLC0415 - help needs none of it
-
     loading = Loading(arguments.config)  # in a process of its own, while this one imports the rest
-    from agent.daemon import StartError, run_daemon  # noqa: PLC0415
+    from agent.daemon import StartError, run_daemon  # noqa: PLC0415 - help needs none of it
 
     try:
         return run_daemon(arguments.config, loading, log_level="debug" if arguments.debug else "info")

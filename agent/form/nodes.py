@@ -12,13 +12,15 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from importlib.resources.abc import Traversable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import yaml
 
 from agent.form.problems import FormErrors, Problem, near
 from agent.form.wide import wide_problem
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
 
 SIZE_LIMIT = 1_000_000  # bytes; a station of 250 meters is 50 kB
 DEPTH_LIMIT = 12  # a profile test nests 6 deep
@@ -28,9 +30,9 @@ _WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,17})")
 _HEXADECIMAL = re.compile(r"0x[0-9A-Fa-f]{1,8}")
 _DECIMAL = re.compile(r"-?(0|[1-9][0-9]{0,29})(\.[0-9]{1,30})?([eE][-+]?[0-9]{1,2})?")
 _DIGITS = re.compile(r"[-+]?[0-9][0-9_]*|0o[0-7]+")  # leading zeros and underscores: octal here, decimal there
-_CONTROL = re.compile(  # YAML 1.2, 5.1: what is not c-printable
-    r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
-)  # YAML 1.2, 5.1 (c-printable)
+_CONTROL = re.compile(  # YAML 1.2, 5.1: what is not c-printable, named itself: "all but" takes 5 ms to compile
+    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]"
+)
 _WORDS = {"true": True, "false": False, "null": None, "~": None, "": None}
 _GUESSED = frozenset({"=", "<<"})
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 
 _NEAR = 0.7  # likeness as difflib counts it
 _NEAR_ENOUGH = 0.6  # where the first letters agree: `bas` is `bus`, but `intakes` is not `lines`
@@ -51,6 +50,8 @@ def set_of(problems: Sequence[Problem]) -> list[Problem]:
 
 def near(word: str, known: Sequence[str]) -> dict[str, str]:
     """The argument `near` with the known word that was probably meant; empty when none is close."""
+    from difflib import get_close_matches  # noqa: PLC0415 - only for the mistyped
+
     first = word[:1].lower()
     sharing = [each for each in known if each.startswith(first)]
     found = get_close_matches(word.lower(), known, n=1, cutoff=_NEAR)

@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib import import_module
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from agent.report.in_force import InForce
-from agent.uplinks.contract import Uplink
-from agent.uplinks.dialogue import Dialogue
-from agent.uplinks.mqtt.uplink import MqttUplink
+from drivers.named import Named, part_at
 
-if TYPE_CHECKING:  # what judges sections is loaded only where a file is judged: it is large
+if TYPE_CHECKING:  # whoever judges a file needs no uplinks, and whoever runs them not what judges
+    from agent.clock import Clock
     from agent.form.fields import UplinkSection
+    from agent.report.in_force import InForce
+    from agent.settings import Station
+    from agent.uplinks.contract import Uplink
+    from agent.uplinks.dialogue import Dialogue
 
 
 @dataclass(frozen=True, slots=True)
 class UplinkKind:
-    """How an uplink of one type is made (called with name, settings, station, clock); where its model is."""
+    """Where an uplink of one type and its model are; each is read in when it is needed."""
 
-    make: Callable[..., Uplink]
+    maker: str
     settings: str
+
+    def make(self, name: str, *, settings: Any, station: Station, clock: Clock) -> Uplink:
+        """The uplink `name`, not connected yet."""
+        uplink: Uplink = part_at(self.maker)(name, settings=settings, station=station, clock=clock)
+        return uplink
 
 
 UPLINKS: Mapping[str, UplinkKind] = MappingProxyType(
-    {"mqtt": UplinkKind(MqttUplink, "agent.uplinks.mqtt.settings:MqttSettings")}
+    {"mqtt": UplinkKind("agent.uplinks.mqtt.uplink:MqttUplink", "agent.uplinks.mqtt.settings:MqttSettings")}
 )
 
 
@@ -40,22 +46,22 @@ class CentreKind:
 
     def dialogue(self) -> Callable[..., Dialogue]:
         """Makes the dialogue of a connection from options, what the centre has set, `next_serial`, `last_serial`."""
-        found: Callable[..., Dialogue] = _named(f"{self.package}.dialogue:{self.maker}")
+        found: Callable[..., Dialogue] = part_at(f"{self.package}.dialogue:{self.maker}")
         return found
 
     def in_force(self) -> Callable[[Mapping[str, str]], InForce]:
         """Says what the centre's settings change."""
-        found: Callable[[Mapping[str, str]], InForce] = _named(f"{self.package}.parameters:in_force")
+        found: Callable[[Mapping[str, str]], InForce] = part_at(f"{self.package}.parameters:in_force")
         return found
 
     def is_acceptable(self) -> Callable[[str, str], bool]:
         """Says whether a setting is taken."""
-        found: Callable[[str, str], bool] = _named(f"{self.package}.parameters:is_acceptable")
+        found: Callable[[str, str], bool] = part_at(f"{self.package}.parameters:is_acceptable")
         return found
 
     def defaults(self) -> Callable[[Any], Mapping[str, str]]:
         """Says what a centre reads of parameters that it has not set, from the options."""
-        found: Callable[[Any], Mapping[str, str]] = _named(f"{self.package}.parameters:defaults")
+        found: Callable[[Any], Mapping[str, str]] = part_at(f"{self.package}.parameters:defaults")
         return found
 
     @property
@@ -72,33 +78,7 @@ CENTRES: Mapping[str, CentreKind] = MappingProxyType(
 )
 
 
-class _Models(Mapping[str, "type[UplinkSection]"]):
-    """The models by type; each is loaded when it is asked for, since a station has few of them."""
-
-    def __init__(self, places: Mapping[str, str]) -> None:
-        self._places = dict(places)
-
-    def __getitem__(self, name: str) -> type[UplinkSection]:
-        model: type[UplinkSection] = _named(self._places[name])
-        return model
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._places)
-
-    def __len__(self) -> int:
-        return len(self._places)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._places
-
-
 def settings_models() -> Mapping[str, type[UplinkSection]]:
     """What `config.load` judges an uplink's section by, according to its `type`."""
     streams = {name: kind.settings for name, kind in UPLINKS.items()}
-    return _Models(streams | {name: kind.settings for name, kind in CENTRES.items()})
-
-
-def _named(place: str) -> Any:
-    """What `module:name` names."""
-    module, _, name = place.partition(":")
-    return getattr(import_module(module), name)
+    return Named(streams | {name: kind.settings for name, kind in CENTRES.items()})
