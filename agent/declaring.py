@@ -23,6 +23,7 @@ from agent.model import MANUAL, Layout, Round
 from agent.quantities import QUANTITIES
 from agent.settings import Config
 from agent.store.database import StoreHeldError
+from agent.store.ledger import BEGINS_ANEW
 from agent.store.reader import Reader
 from agent.store.store import Store
 
@@ -40,9 +41,19 @@ _TIMEOUT_S = 30.0  # the disk may be slow
 class Declarations:
     """Takes declarations into a store. After an answer a kill or a power cut does not lose them."""
 
-    def __init__(self, store: Store, *, clock: Clock, period_ms: Callable[[str], int | None]) -> None:
-        """`period_ms`: how often a meter is read, None for one that is not configured."""
+    def __init__(
+        self,
+        store: Store,
+        *,
+        clock: Clock,
+        period_ms: Callable[[str], int | None],
+        anew: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """`period_ms`: how often a meter is read, None for one that is not configured; `anew` is told whose register
+        begins anew.
+        """
         self._store = store
+        self._anew = anew
         self._clock = clock
         self._period_ms = period_ms
 
@@ -61,6 +72,8 @@ class Declarations:
                 row = self._store.declare(kind, subject, at_ms, body, who)
             case _:
                 raise ControlError("BAD_DECLARATION")
+        if kind in BEGINS_ANEW:
+            self._anew(subject)
         self._settle()
         return {"id": row}
 

@@ -46,6 +46,14 @@ class Wrong(Exception):
         self.arguments = arguments
 
 
+class NotWithdrawable(Wrong):
+    """A number that is no open declaration; `rows` are the last that are."""
+
+    def __init__(self, number: int, rows: Sequence[LedgerRow]) -> None:
+        super().__init__("NOT_WITHDRAWABLE", value=number)
+        self.rows = rows
+
+
 class Odd(NamedTuple):
     """Something to be confirmed: `code` names the sentence `enter.odd.CODE`."""
 
@@ -236,7 +244,7 @@ class Desk:
             return open_rows[number]
         if number in gone:
             raise Wrong("WITHDRAWN", value=number, by=gone[number])
-        raise Wrong("NOT_WITHDRAWABLE", value=number, rows=tuple(open_rows.values())[-_SHOWN_LAST:])
+        raise NotWithdrawable(number, list(open_rows.values())[-_SHOWN_LAST:])
 
     def open_events(self, rule: str, name: str) -> list[EventRow]:
         """What of that rule goes on at an intake, or at a meter. Raises Wrong for what is no rule."""

@@ -66,6 +66,7 @@ class Judge:
         self._baselines: dict[str, Baseline] = {}
         self._raised: dict[str, frozenset[FaultCode]] = {}
         self._doubts: dict[tuple[str, str], frozenset[str]] = {}
+        self._anew: set[str] = set()
 
     def knows(
         self, meter: str, version: str, entries: Sequence[Entry], *, doubts: frozenset[str] = frozenset()
@@ -82,9 +83,19 @@ class Judge:
         """From now on only these are UNCONFIRMED."""
         self._doubts[meter, version] = doubts
 
+    def begins_anew(self, meter: str) -> None:
+        """Somebody has said that a register of it was replaced, set, or turned over: `baseline` is asked again.
+
+        From any thread; counts from the meter's next round on.
+        """
+        self._anew.add(meter)
+
     def __call__(self, found: Round) -> Round:
         """The round with its flags."""
         meter = found.layout.meter
+        if meter in self._anew:
+            self._anew.discard(meter)
+            self._baselines.pop(meter, None)
         entries = self._entries.get((meter, found.layout.version), ())
         if not entries:
             return found

@@ -69,7 +69,7 @@ class RunningStation:
         self._quiet_until_s = clock.monotonic() + _QUIET_S
         self._comparing = Comparing(self._store, self._judge, log=log)
         self._declarations = Declarations(
-            self._store, clock=clock, period_ms=lambda meter: period_of(self.config, meter), anew=self._judge.begins_anew
+            self._store, clock=clock, period_ms=lambda name: period_of(self.config, name), anew=self._judge.begins_anew
         )
         self._dial_ins = DialIns(clock=clock, log=log)
         self._is_listening = False

@@ -17,7 +17,7 @@ from agent.client import DEFAULT_CONFIG, Site, site_of
 from agent.config import load
 from agent.control import ControlError
 from agent.declaring import Declaring, store_refusal
-from agent.entering import Desk, Odd, Wrong, time_of
+from agent.entering import Desk, NotWithdrawable, Odd, Wrong, time_of
 from agent.form.problems import FormErrors
 from agent.intakes.withdrawing import WITHDRAWAL
 from agent.messages import Messages, place_text, problem_lines, refusal_text
@@ -294,8 +294,8 @@ def _wrong_lines(error: Exception, site: Site, out: Messages) -> list[str]:
     assert isinstance(error, Wrong | PhotoError), "nothing else is caught"
     family = "enter.wrong" if isinstance(error, Wrong) else "photo.wrong"
     words = dict(error.arguments)
-    if "rows" in words:
-        words["known"] = " · ".join(_row(row, site, out) for row in words.pop("rows")) or "-"
+    if isinstance(error, NotWithdrawable):
+        words["known"] = " · ".join(_row(row, site, out) for row in error.rows) or "-"
     lines = page.wrapped(out.text(f"{family}.{error.code}", **words), out.width)
     if error.arguments.get("near", "-") != "-":
         lines.append(out.text("cli.did_you_mean", value=error.arguments["near"]))

@@ -57,6 +57,16 @@ class Counters:
         self._fold(meter)
         return dict(self._texts.get(meter, {}))
 
+    def forget(self, meter: str, quantity: str) -> None:
+        """What a counter showed is no measure of what follows: its register was replaced, set, or turned over.
+
+        On the disk with the next commit: read back after a kill, rounds from before would bring it up again.
+        """
+        self._fold(meter)
+        if self._texts.get(meter, {}).pop(quantity, None) is not None:
+            self._changed.add(meter)
+            self._written_s = float("-inf")
+
     def statements(self, number: int, *, every: bool) -> list[Statement]:
         """The rows to write with a commit up to `number` when they are due, or at a stop (`every`)."""
         now_s = self._clock.monotonic()

@@ -16,6 +16,9 @@ from agent.clock import Clock
 from agent.intakes.outcome import Declared
 from agent.store.queues import Statement
 
+BEGINS_ANEW = frozenset({"replacement", "decision"})
+"""Kinds after which a register's next number is held against nothing that it showed before."""
+
 COLUMNS = "id, kind, subject, at_ms, body, who, round, boot, ms"
 _LAST = (  # those that salvage lost too
     "SELECT max(ifnull((SELECT max(id) FROM ledger), 0), ifnull((SELECT max(ledger) FROM seal), 0))"
@@ -30,7 +33,11 @@ LedgerWrite = tuple[int, str, str, int | None, str, str, int, str, int]
 class Ledger:
     """Takes declarations; safe to call from every thread."""
 
-    def __init__(self, *, clock: Clock, next_number: Callable[[], int]) -> None:
+    def __init__(
+        self, *, clock: Clock, next_number: Callable[[], int], forget: Callable[[str, str], None] = lambda *_: None
+    ) -> None:
+        """`forget` is told the meter and the quantity whose register begins anew."""
+        self._forget = forget
         self._clock = clock
         self._next_number = next_number
         self._lock = threading.Lock()
@@ -52,6 +59,8 @@ class Ledger:
 
         A kill or power cut before the next commit loses it.
         """
+        if kind in BEGINS_ANEW and "quantity" in body:
+            self._forget(subject, str(body["quantity"]))
         with self._lock:
             self._last += 1
             when = (self._next_number(), self._clock.boot_id, self._clock.boot_ms())

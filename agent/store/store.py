@@ -66,7 +66,7 @@ class Store:
         self.begin_poll, self.end_poll = self._pace.begin_poll, self._pace.end_poll
         self.faults = FaultLog(clock=clock, log=log, next_number=lambda: self._waiting.next)
         self.confirmations = Confirmations(clock=clock, next_number=lambda: self._waiting.next)
-        self.ledger = Ledger(clock=clock, next_number=lambda: self._waiting.next)
+        self.ledger = Ledger(clock=clock, next_number=lambda: self._waiting.next, forget=self._waiting.forget_counter)
         self.outbox = Outbox()
         self._clock = clock
         self._log = log

@@ -135,6 +135,12 @@ class Waiting:
         """Whether something waits that is worth a commit of its own."""
         return self._is_news
 
+    def forget_counter(self, meter: str, quantity: str) -> None:
+        """From now on what this counter showed is no measure of what follows."""
+        with self._lock:
+            self._counters.forget(meter, quantity)
+            self._is_news = True
+
     def last_values(self, meter: str) -> dict[str, str]:
         """The last good decimal text of each counter of this meter."""
         with self._lock:

@@ -71,6 +71,18 @@ def test_the_judge_begins_with_what_is_on_disk_and_says_each_condition_once():
     ]
 
 
+def test_after_a_replacement_was_said_the_new_register_is_the_measure_and_the_fault_ends():
+    faults, kept = KeptFaults(), {"volume_forward": "200"}
+    judge = Judge(faults=faults, baseline=lambda _: kept)
+    judge.knows("main", "1", ENTRIES)
+    assert judge(polled("150")).quality == {"volume_forward": ("NEGATIVE_DELTA",)}
+    kept.clear()
+    judge.begins_anew("main")
+    assert judge(polled("150.5")).quality == {}
+    assert not faults.open
+    assert judge(polled("150.4")).quality == {"volume_forward": ("NEGATIVE_DELTA",)}, "and is watched like the old one"
+
+
 def test_a_round_of_an_unknown_layout_passes_untouched():
     judge = Judge(faults=KeptFaults(), baseline=lambda _: {})
     found = polled("1", flow="1000")

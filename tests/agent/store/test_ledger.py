@@ -37,6 +37,16 @@ def test_a_declaration_of_an_undated_boot_gets_its_date_later(site):
     assert BookReader(site.path).ledger()[0].entered_ms == START_MS + site.clock.boot_ms()
 
 
+def test_after_a_replacement_what_the_old_register_showed_is_no_measure_even_after_a_kill(site):
+    store = site.open()
+    fill(store, 20)
+    store.declare("replacement", "main-flow", None, {"quantity": "volume_forward", "new_initial": "0"}, "li")
+    assert store.last_values("main-flow") == {}
+    assert store.flush()
+    site.kill()
+    assert site.open().last_values("main-flow") == {}
+
+
 def test_declarations_are_found_by_kind_and_subject(site):
     store = site.open()
     for kind, subject in (("coefficient", "W3"), ("coefficient", "W7"), ("decision", "W3")):
