@@ -16,12 +16,14 @@ _MINUTE_MS = 60_000
 class InForce:
     """`every_ms` None: as configured. What `limits` say of a channel and quantity comes before what is configured.
 
-    `stored_ms`: how far apart the values of a stored series are, by channel and quantity.
+    `stored_ms`: how far apart the values of a stored series are, by channel and quantity. `is_polled`: the station
+    answers and reports nothing by itself.
     """
 
     every_ms: int | None = None
     limits: Mapping[tuple[int, str], Limit] = field(default_factory=lambda: MappingProxyType({}))
     stored_ms: Mapping[tuple[int, str], int] = field(default_factory=lambda: MappingProxyType({}))
+    is_polled: bool = False
 
 
 def is_interval(every_ms: int) -> bool:

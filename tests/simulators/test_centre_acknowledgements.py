@@ -29,7 +29,11 @@ BOTH = (
     "reset,normal",
     "never,late:0.2,split,normal",
     "late:0.15+split,never,glued,normal",
+    "again:0.02",
+    "again:0.02,never,never,never,normal",
+    "normal,again:0.02,close,normal",
 )
+PAUSE_S = 0.5  # far longer than a second confirm takes
 PLANS = {
     "sl651": (
         *BOTH,
@@ -68,7 +72,8 @@ def test_a_report_counts_as_delivered_exactly_when_the_centres_table_says_so(pro
                 unfounded.append(tag)
 
         contents = {number: content(number) for number in REPORTS}
-        station = FarStation(centre.port, DIALOGUES[protocol](), contents, on_acknowledged=on_acknowledged)
+        changes = {"confirm_pause_s": PAUSE_S} if protocol == "szy206" and "again" in plan else {}
+        station = FarStation(centre.port, DIALOGUES[protocol](**changes), contents, on_acknowledged=on_acknowledged)
         station.run(30)
         assert sorted(station.acknowledged) == list(REPORTS)
         assert unfounded == []

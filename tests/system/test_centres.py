@@ -91,7 +91,7 @@ STYLES_SL651 = (
 )  # fmt: skip
 STYLES_SZY206 = (
     "normal", "with-tp", "never,normal", "late:1.5,normal", "glued", "glued-query", "split", "reset,normal",
-    "close,normal", "bad-crc,normal", "wrong-address,normal", "wrong-fcb",
+    "close,normal", "bad-crc,normal", "wrong-address,normal", "wrong-fcb", "again:0.3,never,normal",
 )  # fmt: skip
 
 

@@ -57,7 +57,10 @@ class Shelf(Protocol):
 
 @dataclass(slots=True, kw_only=True)
 class Centre:
-    """One centre as this station deals with it. Counts are reports since the agent began."""
+    """One centre as this station deals with it. Counts are reports since the agent began.
+
+    `is_polled`: it has set that nothing is reported; what is composed meanwhile waits.
+    """
 
     name: str
     options: CentreOptions
@@ -71,6 +74,7 @@ class Centre:
     pace: Pace
     backoff: Backoff
     commits: int
+    is_polled: Callable[[], bool]
     counts: dict[str, int] = field(default_factory=lambda: {"sent": 0, "acknowledged": 0, "parked": 0})
     partly: dict[int, int] = field(default_factory=dict)  # by report: its frames that were confirmed
     forbidden_s: float | None = None  # when the centre last ordered what is not carried out

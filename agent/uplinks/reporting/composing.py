@@ -69,6 +69,7 @@ class Composing:
         self._heard = 0  # the last number that the composer has heard
         self._slot_ms = 0  # the last slot composed
         self._is_begun = False
+        self._is_polled = False
         self._open: frozenset[str] | None = None  # the faults that were open when last looked
         self._slots = [kind for kind in options.kinds if kind is not Kind.MANUAL]
         self.counts = {"composed": 0, "complete": 0}  # regular reports since the agent began
@@ -77,6 +78,11 @@ class Composing:
     def every_ms(self) -> int:
         """How often a report goes."""
         return self._every_ms
+
+    @property
+    def is_polled(self) -> bool:
+        """Whether the centre has set that reports wait until it asks, and still may set that."""
+        return self._is_polled and self._options.allows_sets
 
     def tell(self, on_event: Callable[[str], None]) -> None:
         """From now on `on_event` hears of each flag, limit and fault that comes or goes: `+empty_pipe`, `level>5`."""
@@ -88,6 +94,7 @@ class Composing:
         configured = self._options.limits
         own = {key: limit.over(configured.get(key)) for key, limit in in_force.limits.items()}
         self._composer.limit({**configured, **own})
+        self._is_polled = in_force.is_polled
 
     def step(self, reader: Rounds, committed: int) -> bool:
         """Composes some of what is due from rounds up to `committed`; whether to call again, all being on disk by then.

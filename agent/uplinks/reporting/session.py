@@ -78,6 +78,7 @@ class Session:
             now = centre.now()
             if now.s >= self._dialogue.deadline_s:
                 self._take(self._dialogue.tick(now))
+                self._look_s = 0.0  # what waited for this may go
             self._prove_idle(now)
             self._try_main(now)
         self._take(self._dialogue.farewell(centre.now()))
@@ -102,6 +103,8 @@ class Session:
     def _chosen(self, now: Moment) -> Waiting | None:
         centre = self._centre
         assert now.at_ms is not None
+        if centre.is_polled():
+            return None
         rows = centre.store.outbox.waiting(centre.name)
         return centre.pace.choose(rows, now.s, now.at_ms, frozenset(self._sent))
 

@@ -71,11 +71,13 @@ class ReportWorker:
             pace=Pace(every_ms=options.every_ms, jitter_ms=jitter_ms, backlog_per_min=options.backlog_per_min),
             backoff=retry.reconnecting(options.reconnect_max_ms / 1000),
             commits=store.subscribe(),
+            is_polled=lambda: composing.is_polled,
         )
         self._state = "connecting"
         self._detail = ""
         self._purge_s = 0.0
         self._parked_s = 0.0
+        self._was_polled: bool | None = None  # as was last told
 
     @property
     def every_ms(self) -> int:
@@ -162,6 +164,10 @@ class ReportWorker:
         if centre.forbidden_s is not None and now_s >= centre.forbidden_s + _FORGIVEN_S:
             centre.forbidden_s = None
             centre.faults.cleared(FaultCode.COMMAND_FORBIDDEN, centre.place)
+        if self._composing.is_polled != self._was_polled:
+            self._was_polled = self._composing.is_polled
+            tell = centre.faults.raised if self._was_polled else centre.faults.cleared
+            tell(FaultCode.UPLINK_POLLED, centre.place)
         if now_s >= self._parked_s:
             self._parked_s = now_s + _PARKED_S
             if not centre.store.outbox.has_parked(self.name):

@@ -1,9 +1,11 @@
 """Which parameters of an SL 651 centre take effect here, which are only kept, and which are refused. Pure.
 
 In effect: the interval of timed reports (20), the change of flow that is reported at once (42), the upper limit of flow
-(8D), the limits of intake level (49-58) and pressure (59-68). Kept and read back, without effect on what this station
-does: the other run parameters. Refused: everything that says where the station or its centres are (01, 02, 04-0B), as
-a wrong one would cut it off for good, and the password (03), which function 49 changes; it is not told either.
+(8D), the limits of intake level (49-58) and pressure (59-68), working mode 3 (0C): queries are answered, nothing is
+reported, and what is due waits. Kept and read back, without effect on what this station does: the other modes and run
+parameters. Refused: everything that says where the station or its centres are (01, 02, 04-0B), as a wrong one would cut
+it off for good, a working mode that no table has, and the password (03), which function 49 changes; it is not told
+either.
 
 Source: SL 651-2014 annex D, tables D.1 and D.4.
 """
@@ -26,7 +28,9 @@ _HOUR_MS = 3_600_000
 _INTERVAL, _FLOW_CHANGE, _FLOW_LIMIT = f"{RUN}20", f"{RUN}42", f"{RUN}8D"
 _LEVELS, _PRESSURES = 0x49, 0x59  # upper and lower limit of intake 1, then of intake 2 …
 _CHANNELS = 8
-_KEPT_BASIC = frozenset({f"{BASIC}0C", f"{BASIC}0D", f"{BASIC}0F"})
+_WORKING_MODE, _ANSWERS = f"{BASIC}0C", "03"
+_WORKING_MODES_KNOWN = frozenset({"01", "02", _ANSWERS, "04"})
+_KEPT_BASIC = frozenset({f"{BASIC}0D", f"{BASIC}0F"})
 _SECONDS = 3600  # m3/s to m3/h
 _WORKING_MODES = {1: 1, 2: 2, 4: 3}  # of the link mode: reports, reports with confirmation, answers queries
 _OCTETS, _DIGITS = 4, 3  # an address is twelve digits
@@ -49,7 +53,11 @@ def in_force(values: Mapping[str, str]) -> InForce:
             upper, lower = _number(values, f"{RUN}{at:02X}"), _number(values, f"{RUN}{at + 1:02X}")
             if upper is not None or lower is not None:
                 limits[channel, quantity] = replace(Limit(), high=upper, low=lower)
-    return InForce(every_ms=every_ms if every_ms and is_interval(every_ms) else None, limits=limits)
+    return InForce(
+        every_ms=every_ms if every_ms and is_interval(every_ms) else None,
+        limits=limits,
+        is_polled=values.get(_WORKING_MODE) == _ANSWERS,
+    )
 
 
 def defaults(options: CentreOptions) -> dict[str, str]:
@@ -58,7 +66,7 @@ def defaults(options: CentreOptions) -> dict[str, str]:
     found = {
         f"{BASIC}01": f"{wire.centre:02X}000000",
         f"{BASIC}02": wire.station,
-        f"{BASIC}0C": f"{_WORKING_MODES[wire.mode]:02X}",
+        _WORKING_MODE: f"{_WORKING_MODES[wire.mode]:02X}",
     }
     for identifier, (host, port) in zip(("04", "05"), options.addresses, strict=False):
         digits = [part.zfill(3) for part in host.split(".")]
@@ -70,6 +78,8 @@ def defaults(options: CentreOptions) -> dict[str, str]:
 
 def is_acceptable(name: str, value: str) -> bool:
     """Whether a setting is taken: it is known, fits, and cannot cut the station off."""
+    if name == _WORKING_MODE:
+        return value in _WORKING_MODES_KNOWN
     if name.startswith(BASIC):
         return name in _KEPT_BASIC and _fits(name, value)
     number = _number({name: value}, name)

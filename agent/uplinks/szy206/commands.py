@@ -27,6 +27,7 @@ from agent.uplinks.szy206_wire.content import compose, decode
 from agent.uplinks.szy206_wire.exchange import BROADCAST
 from agent.uplinks.szy206_wire.frame import MOST_USER_DATA, Frame
 from agent.uplinks.szy206_wire.names import STORED_KINDS, THRESHOLD_KINDS, Afn, Kind
+from agent.uplinks.szy206_wire.words import Mode
 
 _CONTROL: Final = frozenset(
     {
@@ -92,7 +93,7 @@ class Order:
     name: str
     arguments: Mapping[str, Any]
     fields: Mapping[str, Any]
-    is_broadcast: bool = False
+    is_answered: bool = True
 
 
 def ask_of(
@@ -117,7 +118,21 @@ def ask_of(
         return forbidden
     if found is None:
         return Violation(code="function", detail=name)
-    return Order(frame=frame, name=found[0], arguments=found[1], fields=plain, is_broadcast=is_broadcast)
+    return Order(frame=frame, name=found[0], arguments=found[1], fields=plain, is_answered=not is_broadcast)
+
+
+def mode_order(frame: Frame, mode: int) -> Order:
+    """The setting of the work mode that the byte of a confirm is; like a broadcast it has no answer."""
+    fields = {"work_mode": mode}
+    values = {f"{Afn.SET_MODE:02X}": json.dumps(fields)}
+    return Order(frame=frame, name="parameters_set", arguments={"values": values}, fields=fields, is_answered=False)
+
+
+def mode_set(changed: Mapping[str, str], configured: int) -> int:
+    """The work mode that a centre has set last; one that no state word holds, as earlier versions took it, is none."""
+    text = changed.get(f"{Afn.SET_MODE:02X}")
+    mode = configured if text is None else int(json.loads(text)["work_mode"])
+    return mode if mode in set(Mode) else configured
 
 
 def _forbidden(
@@ -326,7 +341,7 @@ def _read(order: Order, result: Mapping[str, Any], options: WireOptions, _now_ms
                 "reported_station": int.from_bytes(address[3:], "little"),
             }
         case Afn.QUERY_MODE:
-            return {"work_mode": options.mode} | fields
+            return {"work_mode": options.mode}
         case _ if not fields:
             raise UnfitError(f"{name} was never set")
     return fields | (words_of((), options) if order.frame.afn in _TAIL_LIMITS else {})

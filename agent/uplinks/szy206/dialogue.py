@@ -1,10 +1,14 @@
 """A station's side of one SZY206 or SL/T 427 connection: login, reports, confirms, queries, settings. Pure.
 
-Strategy: a confirm has an address and an AFN and names no report. So one frame is on its way at a time, and where it
-was sent twice, the next one goes only when both sends were confirmed: else the late confirm of a repeat would be taken
-for the next report's. If the missing confirms do not come, the connection is given up, which makes them impossible. A
-report of several kinds of data is delivered when each of its frames is. FCB counts the sends down from 3; an answer has
-that of the question.
+Strategy: a confirm has an address and an AFN and names no report: FCB and type code are returned by some centres only
+and are the same in the next report, and its time tag is the centre's clock. So one frame is on its way at a time, and
+where it was sent twice, the next one goes only when both sends were confirmed: else the late confirm of a repeat would
+be taken for the next report's. If the missing confirms do not come, the connection is given up, which makes them
+impossible. A centre that confirms one send twice breaks the rules; nothing tells its second confirm from the next
+report's first. So each frame waits for a while behind the confirm before it, and a confirm that comes when none is
+waited for teaches how many this centre sends: from then on, on this connection, each send must be confirmed as often
+before the next frame goes. A report of several kinds of data is delivered when each of its frames is. FCB counts the
+sends down from 3; an answer has that of the question.
 
 A link test does not say who began it: one that comes soon after ours is the reply to it, any other is the centre's own
 and gets its code back. Our answer waits for a reply as every one of ours does, so that two sides that echo do not echo
@@ -35,7 +39,7 @@ from agent.uplinks.dialogue import (
     Unanswered,
     Violation,
 )
-from agent.uplinks.szy206.commands import Order, ask_of, moment_ms, replies_of
+from agent.uplinks.szy206.commands import Order, ask_of, mode_order, mode_set, moment_ms, replies_of
 from agent.uplinks.szy206.encode import UnfitError, frames_of, local
 from agent.uplinks.szy206.options import WireOptions
 from agent.uplinks.szy206_wire.content import compose, decode
@@ -43,6 +47,7 @@ from agent.uplinks.szy206_wire.exchange import can_date, is_confirm_of
 from agent.uplinks.szy206_wire.frame import FIRST_FCB, Frame
 from agent.uplinks.szy206_wire.names import CONFIRMED, Afn
 from agent.uplinks.szy206_wire.receiver import Receiver
+from agent.uplinks.szy206_wire.words import Mode
 
 _GARBAGE_S = 5.0  # bytes that wait so long for their rest are no frame
 _MOST_NOISE = 65_536  # bytes of one connection that are no frame; then this is no centre
@@ -57,7 +62,7 @@ class _Flight:
         self.delivery = delivery
         self.frames = deque(frames)
         self.confirmed = delivery.confirmed
-        self.until_s = math.inf
+        self.until_s = math.inf  # of its confirms; while there is no send, of the wait before the next one
         self.sends = 0
         self.confirms = 0
 
@@ -76,6 +81,9 @@ class Szy206Dialogue:
         self._allows_sets = allows_sets
         self._receiver = Receiver(images=False)
         self._flight: _Flight | None = None
+        self._paused_until_s = -math.inf  # no frame goes before
+        self._last = (0, 0)  # sends and confirms of the frame that was confirmed last
+        self._each = 1  # confirms of one send, as this centre has shown
         self._login_until_s = -math.inf  # nothing is sent before, unless the centre answered
         self._linked_until_s = -math.inf  # a link test before then replies to ours
         self._quiet_s = 0.0
@@ -87,8 +95,8 @@ class Szy206Dialogue:
 
     @property
     def is_ready(self) -> bool:
-        """Whether the login is through and nothing is in the air."""
-        return self._flight is None and self._login_until_s == -math.inf
+        """Whether the login is through and nothing is in the air, not even a second confirm."""
+        return self._flight is None and self._login_until_s == self._paused_until_s == -math.inf
 
     @property
     def deadline_s(self) -> float:
@@ -96,8 +104,7 @@ class Szy206Dialogue:
         waits = [self._quiet_s + self._options.keepalive_s]
         if self._flight is not None:
             waits.append(self._flight.until_s)
-        if self._login_until_s != -math.inf:
-            waits.append(self._login_until_s)
+        waits += [each for each in (self._login_until_s, self._paused_until_s) if each != -math.inf]
         if self._receiver.pending:
             waits.append(self._heard_s + _GARBAGE_S)
         return min(waits)
@@ -127,7 +134,11 @@ class Szy206Dialogue:
     def answer(self, token: int, result: Mapping[str, Any] | None, now: Moment) -> Step:
         """Answers a query, or a setting that was carried out; silence for what was not, and for broadcasts."""
         order = self._orders.pop(token, None)
-        if order is None or result is None or order.is_broadcast:
+        if order is None or result is None:
+            return Step()
+        if order.frame.afn in {Afn.SET_MODE, *CONFIRMED}:
+            self._options = replace(self._options, mode=order.fields["work_mode"])
+        if not order.is_answered:
             return Step()
         try:
             frames = replies_of(order, result, self._options, now_ms=now.at_ms)
@@ -152,6 +163,8 @@ class Szy206Dialogue:
             step = self._taken(self._receiver.give_up(), now)
         if now.s >= self._login_until_s:
             self._login_until_s = -math.inf  # many centres never answer a login
+        if now.s >= self._paused_until_s > -math.inf:
+            return _joined(step, self._resumed(now))
         flight = self._flight
         if flight is not None and now.s >= flight.until_s:
             return _joined(step, self._late(flight, now))
@@ -210,10 +223,13 @@ class Szy206Dialogue:
         order = ask_of(frame, self._options, now_ms=now.at_ms, allows_sets=self._allows_sets)
         if not isinstance(order, Order):
             return Step(happenings=(order,))
+        return Step(happenings=(self._asked(order),))
+
+    def _asked(self, order: Order) -> Asked:
         self._token += 1
         self._orders[self._token] = order
         self._orders.pop(self._token - _MOST_ORDERS, None)
-        return Step(happenings=(Asked(token=self._token, name=order.name, arguments=order.arguments),))
+        return Asked(token=self._token, name=order.name, arguments=order.arguments)
 
     def _linked(self, frame: Frame, now: Moment) -> Step:
         """The reply to our link test, or the centre's own."""
@@ -223,29 +239,55 @@ class Szy206Dialogue:
         return Step() if is_reply or word is None else Step((self._link(str(word), now),))
 
     def _confirmed(self, frame: Frame, now: Moment) -> Step:
-        """One confirm for each send; the first delivers the frame, the last lets the next one go."""
+        """So many confirms for each send as are usual; the first delivers the frame, the last lets the next one go."""
         flight = self._flight
-        if flight is None or not is_confirm_of(frame, flight.frames[0], self._options.dialect):
-            return Step(happenings=(Violation(code="unasked_confirm", detail=f"{frame.afn:02X}"),))
+        if flight is None or not flight.sends or not is_confirm_of(frame, flight.frames[0], self._options.dialect):
+            return Step(happenings=(self._unasked(frame),))
         flight.confirms += 1
         is_delivered = flight.confirms == 1 and len(flight.frames) == 1
         happenings: tuple[Happening, ...] = (Acknowledged(tag=flight.delivery.tag),) if is_delivered else ()
         if flight.confirms == 1 and not is_delivered:
             flight.confirmed += 1
             happenings = (Partly(tag=flight.delivery.tag, frames=flight.confirmed),)
-        happenings += self._timed(frame, flight.frames[0])
-        if flight.confirms < flight.sends:
+        happenings += (*self._timed(frame, flight.frames[0]), *self._ordered(frame))
+        if flight.confirms < flight.sends * self._each:
             flight.until_s = now.s + self._options.timeout_s
             return Step(happenings=happenings)
         flight.frames.popleft()
+        self._last = (flight.sends, flight.confirms)
         flight.sends = flight.confirms = 0
+        flight.until_s, self._paused_until_s = math.inf, now.s + self._options.confirm_pause_s
         if not flight.frames:
             self._flight = None
-            return Step(happenings=happenings)
+        step = Step(happenings=happenings)
+        return step if self._options.confirm_pause_s else _joined(step, self._resumed(now))
+
+    def _resumed(self, now: Moment) -> Step:
+        """No second confirm came: the next frame of the report goes, or the next report may."""
+        self._paused_until_s = -math.inf
+        flight = self._flight
+        if flight is None:
+            return Step()
         if not self._can_date(flight, now):
             self._flight = None
             return Step(happenings=(Unanswered(tag=flight.delivery.tag),))
-        return Step((self._sent(flight, now),), happenings)
+        return Step((self._sent(flight, now),))
+
+    def _unasked(self, frame: Frame) -> Violation:
+        """A confirm that nobody waits for: so often does this centre confirm a send, or comes too late with it."""
+        sends, confirms = self._last
+        self._last = (sends, confirms + 1)
+        if sends:
+            self._each = max(self._each, -(-(confirms + 1) // sends))
+        return Violation(code="unasked_confirm", detail=f"{frame.afn:02X}")
+
+    def _ordered(self, confirm: Frame) -> tuple[Happening, ...]:
+        """The work mode in a confirm, where it is to be obeyed and is another one than ours."""
+        mode = decode(confirm, self._options.dialect)["work_mode"]
+        if not self._options.obeys_confirms or mode == self._options.mode or mode not in set(Mode):
+            return ()
+        order = mode_order(confirm, mode)
+        return (self._asked(order),)
 
     def _timed(self, confirm: Frame, report: Frame) -> tuple[Happening, ...]:
         """The time of the centre, which its confirms carry in the 2021 edition; one that repeats ours tells none."""
@@ -272,9 +314,11 @@ def _joined(first: Step, second: Step) -> Step:
 def szy206_dialogue(
     options: CentreOptions, changed: Mapping[str, str], *, next_serial: Callable[[], int], last_serial: int
 ) -> Szy206Dialogue:
-    """The dialogue of a connection to this centre, with the password that it has set last; frames have no serials."""
+    """The dialogue of a connection to this centre, with what it has set last; frames have no serials."""
     del next_serial, last_serial
     wire: WireOptions = options.wire
     if wire.password is not None:
         wire = replace(wire, password=changed.get("password", wire.password))
+    if options.allows_sets:
+        wire = replace(wire, mode=mode_set(changed, wire.mode))
     return Szy206Dialogue(wire, allows_sets=options.allows_sets, trusts_clock=options.trusts_clock)

@@ -14,7 +14,9 @@ class WireOptions:
 
     `station` are the 5 address bytes as sent, 10 hex digits; `password` 4 hex digits, None: not checked. `edition` is
     SZY206 (5-byte time tag) or SLT427 (7 bytes). `offset_min` is the zone of all times, minutes east of UTC.
-    `wants_login_answer`: nothing is sent before the centre answered the login, or `timeout_s` passed.
+    `wants_login_answer`: nothing is sent before the centre answered the login, or `timeout_s` passed. The next frame
+    waits `confirm_pause_s` after a confirm, so that a second one is not taken for its own. `obeys_confirms`: the
+    byte of a confirm sets the work mode.
     """
 
     station: str
@@ -31,6 +33,8 @@ class WireOptions:
     keepalive_s: float = 60.0
     wants_login_answer: bool = True
     splits_long_answers: bool = True
+    confirm_pause_s: float = 0.0
+    obeys_confirms: bool = False
 
     @property
     def address(self) -> bytes:

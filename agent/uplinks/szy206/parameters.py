@@ -1,9 +1,9 @@
 """Which settings of an SZY206 centre take effect here, which are only kept, and which are refused. Pure.
 
 In effect: the interval of flow reports (A1H, bit 2; else the shortest set one), the limits of level (17H), pressure
-(18H) and flow (1FH), the changes that are reported at once and the interval of stored series (20H), and the password
-(96H). Kept and read back: the kinds of data (A0H), the work mode (12H). Refused: another address (10H), which would cut
-it off.
+(18H) and flow (1FH), the changes that are reported at once and the interval of stored series (20H), the work mode (12H:
+in query/response nothing is reported, and what is due waits), and the password (96H). Kept and read back: the kinds of
+data (A0H). Refused: another address (10H), which would cut it off, and a work mode that no table has.
 
 Source: SZY206, AFN details of 12H, 17H, 18H, 1FH, 20H, A0H, A1H.
 """
@@ -21,9 +21,11 @@ from agent.report.compose import Limit
 from agent.report.in_force import InForce, is_interval
 from agent.report.options import CentreOptions
 from agent.uplinks.szy206_wire.names import THRESHOLD_KINDS, Afn, Kind
+from agent.uplinks.szy206_wire.words import Mode
 
 _MINUTE_MS = 60_000
 _FLOW_BIT = "2"
+_MODE = f"{Afn.SET_MODE:02X}"
 _SECONDS = 3600
 _ASKED_BITS: Mapping[str, int] = MappingProxyType(  # of the kinds delivered on a real-time query (A0H)
     {"flow_rate": 2, "volume_withdrawn": 2, "level": 1, "velocity": 3, "power": 5, "temperature": 8, "pressure": 14}
@@ -56,7 +58,8 @@ def in_force(values: Mapping[str, str]) -> InForce:
             limits[channel, "flow_rate"] = Limit(high=_in_hours(value, each))
     stored_ms = _add_thresholds(fields, limits)
     every_ms = _interval(fields.get(f"{Afn.SET_INTERVALS:02X}", {}))
-    return InForce(every_ms=every_ms, limits=limits, stored_ms=stored_ms)
+    is_polled = fields.get(_MODE, {}).get("work_mode") == Mode.QUERY
+    return InForce(every_ms=every_ms, limits=limits, stored_ms=stored_ms, is_polled=is_polled)
 
 
 def defaults(options: CentreOptions) -> dict[str, str]:
@@ -74,6 +77,8 @@ def is_acceptable(name: str, value: str) -> bool:
     """Whether a setting is taken: it cannot cut the station off, and an interval lies on the wall clock."""
     if name == f"{Afn.SET_ADDRESS:02X}":
         return False
+    if name == _MODE:
+        return json.loads(value)["work_mode"] in set(Mode)
     if name.startswith(f"{Afn.SET_THRESHOLD:02X}/"):
         return bool(json.loads(value)["kind"] < len(THRESHOLD_KINDS))
     return name != f"{Afn.SET_INTERVALS:02X}" or _interval(json.loads(value)) is not None

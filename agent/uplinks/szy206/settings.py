@@ -37,6 +37,8 @@ class Szy206Settings(ReportSection):
     mode: Literal[0, 1, 2, 3] = 1
     login_answer: Switch = True
     long_answers: Switch = True
+    confirm_pause: Annotated[int, DurationMs("0s", "10m")] = Field(default="2s", validate_default=True)
+    confirm_mode: Switch = False
     storage_interval: Annotated[int, DurationMs("1m", "255m")] = Field(default="5m", validate_default=True)
     timeout: Annotated[int, DurationMs("1s", "10m")] = Field(default="10s", validate_default=True)
     keepalive: Annotated[int, DurationMs("1s", "1h")] = Field(default="60s", validate_default=True)
@@ -67,6 +69,8 @@ class Szy206Settings(ReportSection):
             keepalive_s=self.keepalive / 1000,
             wants_login_answer=self.login_answer,
             splits_long_answers=self.long_answers,
+            confirm_pause_s=self.confirm_pause / 1000,
+            obeys_confirms=self.confirm_mode and self.sets,
             offset_min=self.utc_offset,
         )
         kinds = tuple(ReportKind(name) for name in self.reports)

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from simulators.platforms.centre.refusals import OrderError
 
+_TIMED = MappingProxyType({"late": "late_s", "again": "again_s"})
 _LONGEST_S = 3600.0
 _MOST = 1000  # acknowledgements in a plan
 
@@ -29,15 +30,17 @@ class Protocol(StrEnum):
 class Ack:
     """One acknowledgement and what is wrong with it; `words` are those it was asked for by.
 
-    `end` EOT, ESC or ACK, "" the centre's usual one. `serial` own, wrong, previous, or none (a body of length zero).
-    `pieces` whole, bytes or parts. `glue` what shares its segment: "", "ack" or "query". `ruin` a field that is wrong:
-    "", "crc", "password", "address" or "fcb". `ends`: in the middle of it the connection is closed or reset.
+    `end` EOT, ESC or ACK, "" the centre's usual one. `again_s`: the same comes once more, so long behind it. `serial`
+    own, wrong, previous, or none (a body of length zero). `pieces` whole, bytes or parts. `glue` what shares its
+    segment: "", "ack" or "query". `ruin` a field that is wrong: "", "crc", "password", "address" or "fcb". `ends`: in
+    the middle of it the connection is closed or reset.
     """
 
     words: str = "normal"
     answers: bool = True
     end: str = ""
     late_s: float = 0.0
+    again_s: float | None = None
     serial: str = "own"
     pieces: str = "whole"
     glue: str = ""
@@ -65,6 +68,7 @@ _BOTH: Mapping[str, Mapping[str, Any]] = {
     "normal": {},
     "never": {"answers": False},
     "late": {"late_s": 2.0},
+    "again": {"again_s": 2.0},
     "glued": {"glue": "ack"},
     "glued-query": {"glue": "query"},
     "split": {"pieces": "bytes"},
@@ -107,19 +111,20 @@ def _ack(words: str, protocol: Protocol) -> Ack:
         name, _, seconds = word.partition(":")
         if name not in styles:
             raise OrderError("ack-style", value=word, known=", ".join(styles))
-        if seconds and name != "late":
+        if seconds and name not in _TIMED:
             raise OrderError("ack-seconds", value=word)
         ack = replace(ack, **styles[name])
         if seconds:
-            ack = replace(ack, late_s=_seconds(seconds))
+            at: Mapping[str, Any] = {_TIMED[name]: _seconds(name, seconds)}
+            ack = replace(ack, **at)
     return ack
 
 
-def _seconds(text: str) -> float:
+def _seconds(name: str, text: str) -> float:
     try:
         found = float(text)
     except ValueError:
         found = -1.0
     if not 0 <= found <= _LONGEST_S:
-        raise OrderError("late", value=text, limit=round(_LONGEST_S))
+        raise OrderError("seconds", name=name, value=text, limit=round(_LONGEST_S))
     return found

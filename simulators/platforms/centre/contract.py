@@ -244,7 +244,7 @@ class CentreDialogue(Protocol):
         ...
 
 
-def parcel_of(
+def parcels_of(
     frames: Sequence[bytes],
     ack: Ack,
     now: Moment,
@@ -252,13 +252,13 @@ def parcel_of(
     station: str,
     about: str = "",
     settles: tuple[str, ...] = (),
-) -> Parcel:
-    """Frames on their way as `ack` says: when, in which pieces, with which end."""
+) -> list[Parcel]:
+    """Frames on their way as `ack` says: when, in which pieces, with which end; once more where it says so."""
     data = b"".join(frames)
     if ack.ends:
         data = data[: len(data) // 2]
     pieces = {"whole": (data,), "bytes": tuple(bytes([each]) for each in data), "parts": _parts(data)}[ack.pieces]
-    return Parcel(
+    parcel = Parcel(
         station=station,
         name=f"ack {ack.words}",
         pieces=pieces,
@@ -268,6 +268,7 @@ def parcel_of(
         settles=settles,
         ends=ack.ends,
     )
+    return [parcel] if ack.again_s is None else [parcel, replace(parcel, at_s=parcel.at_s + ack.again_s)]
 
 
 def _parts(data: bytes) -> tuple[bytes, ...]:

@@ -37,7 +37,7 @@ from simulators.platforms.centre.contract import (
     Unanswered,
     Wrong,
     is_full,
-    parcel_of,
+    parcels_of,
     spoilt,
 )
 from simulators.platforms.centre.refusals import OrderError
@@ -324,7 +324,7 @@ class Sl651Centre:
             frames[-1] = spoilt(frames[-1])
         if ack.glue == "query" and self._asked is None:
             frames.append(self._glued_query(now, turn))
-        turn.parcels.append(parcel_of(frames, ack, now, station=frame.station, about=key, settles=tuple(settled)))
+        turn.parcels.extend(parcels_of(frames, ack, now, station=frame.station, about=key, settles=tuple(settled)))
 
     def _confirmed(
         self, frame: Frame, now: Moment, ack: Ack = NORMAL, serial: int | None = None, packets: int = 0

@@ -40,7 +40,7 @@ from simulators.platforms.centre.contract import (
     Unanswered,
     Wrong,
     is_full,
-    parcel_of,
+    parcels_of,
     spoilt,
 )
 from simulators.platforms.centre.refusals import OrderError
@@ -327,7 +327,7 @@ class Szy206Centre:
         if ack.glue == "query" and self._asked is None:
             frames.append(self._glued_query(now, turn))
         settled = (key,) if ack.settles else ()
-        turn.parcels.append(parcel_of(frames, ack, now, station=self.station, about=key, settles=settled))
+        turn.parcels.extend(parcels_of(frames, ack, now, station=self.station, about=key, settles=settled))
 
     def _confirmed(self, frame: Frame, fields: Mapping[str, Any], ack: Ack, now: Moment) -> Frame:
         mode = self._options.mode if self._options.mode is not None else fields.get("work_mode", 0)
