@@ -22,6 +22,7 @@ from agent.heads import Heads
 from agent.hosting import asked, guest_of, line_refusals
 from agent.line.listening import DialIns
 from agent.model import Round, StoredRound
+from agent.orphans import orphaned
 from agent.outgoing import Outgoing
 from agent.poll import Poller
 from agent.qualify import Judge
@@ -88,7 +89,7 @@ class RunningStation:
 
     def start(self) -> None:
         """Starts every part. Uplinks are made first: what is on disk by then may have been delivered before."""
-        self._forget_faults()
+        self._end_orphans()
         self._outgoing.make(self.config)
         self._keep_books()
         self._supervisor.start("store", self._store.run, slack_s=_DISK_SLACK_S)
@@ -129,7 +130,6 @@ class RunningStation:
         stopping = [name for name in before.lines if _line_of(before, name) != _line_of(config, name)]
         self._stop_lines(stopping)
         self._listen()
-        self._forget_faults()
         self._keep_books()
         is_other_station = before.station != config.station
         if is_other_station:
@@ -140,6 +140,7 @@ class RunningStation:
             if name not in self._pollers:
                 self._start_line(name)
         self._watch_duties()
+        self._end_orphans()  # last: what ends raises its faults once more
 
     def _watch_duties(self) -> None:
         """Watches over what the intakes owe their platforms and the authority, as they are configured now."""
@@ -155,19 +156,9 @@ class RunningStation:
         for name in ("uploads", "reminders") if self._is_watching else ():
             self._supervisor.join(name, _WATCH_STOP_S)
 
-    def _forget_faults(self) -> None:
-        """Ends the faults of places that are configured no longer: nobody else would."""
-        known = {
-            "meter": {*self.config.meters, *self.config.manual},
-            "line": self.config.lines,
-            "uplink": self.config.uplinks,
-            "intake": self.config.intakes,
-            "thread": (),  # a new process has new threads
-        } | ({} if self.config.intakes else {"quarter": ()})
-        for fault in self._store.faults.open():
-            kind, _, name = fault.place.partition("/")
-            if kind in known and name not in known[kind]:
-                self.faults.cleared(FaultCode(fault.code), fault.place)
+    def _end_orphans(self) -> None:
+        for fault in orphaned(self._store.faults.open(), self.config):
+            self._store.faults.cleared(fault.code, fault.place)
 
     def _keep_books(self) -> None:
         """Accounts for the water of the intakes as they are configured now, and says so in the ledger."""

@@ -30,6 +30,7 @@ ROWS = {
     "direct": 5, "documents": 5, "comparing": 5, "centres": 5, "outgoing": 5, "rates": 5, "declaring": 5,
     "reporting": 5, "freezing": 5, "explaining": 5, "revising": 5, "decoding": 5, "accepting": 5, "activating": 5,
     "entering": 5, "broadcasting": 5, "asking": 5, "scanning": 5, "bookkeeping": 5, "standing": 5, "hosting": 5,
+    "orphans": 5,
     "daemon": 5,
     "uplinks.registry": 5,
     "cli": 6,

@@ -89,8 +89,8 @@ class FaultLog:
             self._edges[entry.number] = entry.row()
         self._log.warning("fault.raised", code=str(code), place=place, evidence=proof)
 
-    def cleared(self, code: FaultCode, place: str) -> None:
-        """The condition no longer holds; does nothing when it was not open."""
+    def cleared(self, code: FaultCode | str, place: str) -> None:
+        """The condition no longer holds; does nothing when it was not open. A code may be one of another version."""
         if (str(code), place) not in self._open:  # the usual case, without the lock: one look-up is atomic
             return
         with self._lock:

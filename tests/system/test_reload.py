@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 
+from tests.ports import free_port
 from tests.system.processes import SCRIPTS, Process, until
 from tests.system.station import TWENTY, Site
 
@@ -105,6 +106,22 @@ def test_a_reload_restarts_only_what_changed(tmp_path: Path) -> None:
         assert daemon.stop() == 0
         delivery = site.delivery(collector)
         assert (delivery.missing, delivery.different) == ([], [])
+
+
+def test_the_faults_of_a_dead_uplink_end_when_it_is_removed(tmp_path: Path) -> None:
+    with _site(tmp_path) as site:
+        site.uplink(free_port())
+        site.write()
+        site.start_meters()
+        daemon = site.start_daemon().ready()
+        until(lambda: ("UPLINK-DOWN", "uplink/cloud") in daemon.faults(), 20, "nobody is there")
+        until(lambda: site.committed() > 10, 20, "rounds are owed")
+        site.uplinks.clear()
+        site.write()
+        daemon.signal(signal.SIGHUP)
+        until(lambda: "config.reloaded" in daemon.text(), 20, "it is taken up")
+        until(lambda: ("UPLINK-DOWN", "uplink/cloud") not in daemon.faults(), 5, "nothing is down that is not there")
+        assert daemon.stop() == 0
 
 
 def _connection(site: Site, line: str) -> set[str]:
