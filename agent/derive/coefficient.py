@@ -31,6 +31,10 @@ class CoefficientState(StrEnum):
     EXPIRED = "EXPIRED"
 
 
+EXPIRED_STATES = frozenset({CoefficientState.EXPIRED_GRACE, CoefficientState.EXPIRED})
+"""Water made in these is shown, and kept out of vouchers without sign-off (§9.3-7)."""
+
+
 def state_on(
     day: date,
     valid_from: date | None,

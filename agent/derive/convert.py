@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import NamedTuple
 
-from agent.derive.coefficient import Coefficient
+from agent.derive.coefficient import EXPIRED_STATES, Coefficient
 from agent.derive.energy import RunShare, apportioned, split_by_time, with_flags
 from agent.derive.exact import ZERO, hours, local_day
 from agent.derive.flags import Flag
@@ -157,6 +157,7 @@ def _part(work: Work, pump: Pump, span: Span, choice: Choice, part: Slice) -> tu
         step_kwh=work.accuracy.step_kwh,
         reference=record.basis.reference,
         u_reference=record.basis.u_reference,
+        is_expired=record.state_on(local_day(span.begin_ms, pump.ledger.zone)) in EXPIRED_STATES,
     )
     return found, Part(
         pump=pump.id,

@@ -52,9 +52,14 @@ class Choice(NamedTuple):
     coefficient: Coefficient | None
     flags: tuple[Flag, ...]
 
+    @property
+    def is_expired(self) -> bool:
+        """Whether the coefficient is no longer in force, and converts for want of another."""
+        return Flag.EXPIRED_GRACE in self.flags or Flag.EXPIRED in self.flags
+
 
 class Span(NamedTuple):
-    """A part of an interval, in which one coefficient (of one season) is in force."""
+    """A part of an interval, in which one coefficient (of one season) is in force, or none is any more."""
 
     begin_ms: int
     end_ms: int
@@ -78,8 +83,10 @@ class Timeline:
         return sorted(edge for edge in found if begin_ms < edge < end_ms)
 
     def spans(self, begin_ms: int, end_ms: int, part: Slice) -> list[tuple[Span, Choice]]:
-        """The parts of an interval and the coefficient of each; neighbours with the same one are one part.
+        """The parts of an interval and the coefficient of each; neighbours with the same one in force are one part.
 
+        Where a coefficient ends and none follows, what lies behind its end is a part of its own (§9.3-5): the same
+        coefficient converts it, in its expired state, and vouchers leave out that part alone.
         `part` is the whole interval, to ask each model whether it can convert what it says in that time.
         """
         edges = [begin_ms, *self.changes(begin_ms, end_ms), end_ms] if begin_ms < end_ms else [end_ms, end_ms]
@@ -94,7 +101,7 @@ class Timeline:
         return spans
 
     def _same(self, before: Choice, span: Span, after: Choice, begin_ms: int) -> bool:
-        if before.coefficient is not after.coefficient:
+        if before.coefficient is not after.coefficient or before.is_expired != after.is_expired:
             return False
         model = None if after.coefficient is None else after.coefficient.model
         if isinstance(model, Dated):

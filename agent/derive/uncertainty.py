@@ -65,6 +65,7 @@ class Share(NamedTuple):
 
     `reference` names what the calibration shares with others (the flow meter, the stratum) and `u_reference` that part
     of `u_tc`; "" and 0 where there is none. `meter` names the installation: a replaced meter has a new name.
+    `is_expired`: the coefficient was no longer valid when the water flowed.
     """
 
     coefficient: str
@@ -80,6 +81,7 @@ class Share(NamedTuple):
     step_kwh: Decimal
     reference: str = ""
     u_reference: Decimal = ZERO
+    is_expired: bool = False
 
 
 @exact
@@ -109,7 +111,7 @@ Groups = Mapping[str, Mapping[str, Decimal]]
 """The sums of a tally by group and name; `steps` alone are no sums but the largest of each meter."""
 
 _ABSOLUTE = ("own", "drift", "model", "shared", "meter", "ct")
-_SUMS = (*_ABSOLUTE, "volumes", "energies", "metered", "used")
+_SUMS = (*_ABSOLUTE, "volumes", "expired", "energies", "metered", "used")
 _STEPS = "steps"
 _TALLY_STEP = Decimal("1e-9")
 
@@ -118,8 +120,8 @@ class Tally:
     """Adds up shares and knows the uncertainty of their sum, in memory that does not grow with their number.
 
     Its sums are linear in the shares, so that what lies between two tallies of one account is their difference. By
-    coefficient: `own` V·√(u_tc² − u_reference²), `drift`, `model`, `volumes`, `energies`; by reference: `shared`; by
-    meter: `meter` V·class, `ct`, `metered` V, `used` E, `steps` the resolution.
+    coefficient: `own` V·√(u_tc² − u_reference²), `drift`, `model`, `volumes`, `expired` ones, `energies`; by reference:
+    `shared`; by meter: `meter` V·class, `ct`, `metered` V, `used` E, `steps` the resolution.
     """
 
     def __init__(self, groups: Groups | None = None) -> None:
@@ -152,6 +154,7 @@ class Tally:
         terms = terms_of(share)
         own = share.u_tc * share.u_tc - share.u_reference * share.u_reference
         sums["volumes"][name] += volume
+        sums["expired"][name] += volume if share.is_expired else ZERO
         sums["energies"][name] += share.energy_kwh
         sums["own"][name] += volume * max(ZERO, own).sqrt()
         sums["drift"][name] += volume * terms.drift

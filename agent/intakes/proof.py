@@ -7,7 +7,8 @@ A reading of a booked interval (times in UTC ms, volumes in m³, energies in kWh
      "rules":{"R3":3,…},"software"}
 
 `from` and `to` are the ids of the rounds (or `ledger/N` of a declaration) at the interval's ends; `u` is k = 1;
-`coefficient` is `id@version`. `parts` stand there where several coefficients or pumps have a share of the interval.
+`coefficient` is `id@version`. `parts` stand there where several coefficients or pumps have a share of the interval, or
+where a coefficient ended in it without a successor: the part behind its end is `expired`.
 `rules` are those that found something. What has no value is left out. A closing has instead of an interval:
 `before` and `after` {id, at_ms, total}, the readings around it; `method`, `settled` the total that both sides use;
 `hour` and `day` the volumes, `flags` and `day_flags` their words; `registers` {METER: {before, after}}; `closing` the
@@ -109,6 +110,8 @@ def _part(part: Part) -> dict[str, Any]:
     body["energy"] = text_of(part.energy_kwh)
     if part.volume_m3 is not None:
         body |= {"volume": text_of(part.volume_m3), "coefficient": part.coefficient, "model": part.model}
+    if part.share is not None and part.share.is_expired:
+        body["expired"] = True
     for name, value in (("depth", part.depth_m), ("head", part.head_m)):
         if value is not None:
             body[name] = text_of(value)

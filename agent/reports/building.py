@@ -125,7 +125,8 @@ def _with_beginning(given: IntakeFacts, span: Span) -> tuple[Standing, ...]:
 def _row(given: IntakeFacts, before: Standing, after: Standing, facts: Facts) -> Row:
     gain, start, stop = between(before, after), before.edge, after.edge
     flags = set(gain.counts.flags)
-    flags |= {Flag.BOUNDARY_OFFSET} if Method.NEAREST in (start.method, stop.method) else set()
+    is_offset = Method.NEAREST in (start.method, stop.method)
+    flags |= {Flag.BOUNDARY_OFFSET} if is_offset else set()
     levels = [int(level) for level in gain.counts.levels]
     volume = _volume(start, stop)
     return Row(
@@ -138,7 +139,7 @@ def _row(given: IntakeFacts, before: Standing, after: Standing, facts: Facts) ->
         good=gain.counts.good,
         flags=tuple(sorted(flags)),
         level=int(Qartod.MISSING) if volume is None or not levels else max(levels),
-        withheld_m3=withheld_m3(given, gain, volume, local_day(before.at_ms, facts.zone)),
+        withheld_m3=withheld_m3(given, gain, volume, local_day(before.at_ms, facts.zone), is_offset=is_offset),
     )
 
 

@@ -41,11 +41,14 @@ class Standing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gain:
-    """Between two closings. `u_m3` is k = 1, without the boundaries; `volumes` m³ by coefficient."""
+    """Between two closings. `u_m3` is k = 1, without the boundaries; `volumes` m³ by coefficient, of them `expired`
+    what flowed when it was no longer valid.
+    """
 
     counts: Counts = field(default_factory=lambda: Counts(flags={}, levels={}))
     u_m3: Decimal = ZERO
     volumes: Mapping[str, Decimal] = field(default_factory=lambda: MappingProxyType({}))
+    expired: Mapping[str, Decimal] = field(default_factory=lambda: MappingProxyType({}))
 
 
 def standing_of(at_ms: int, revision: int, body: Mapping[str, Any]) -> Standing:
@@ -115,7 +118,8 @@ def between(before: Standing, after: Standing) -> Gain:
     shares = gained(_groups(before.tally), _groups(after.tally))
     volumes = {name: volume for name, volume in shares.get("volumes", _NOTHING).items() if name and volume}
     counts = _counts(difference(before.counts, after.counts))
-    return Gain(counts=counts, u_m3=Tally(shares).uncertainty_m3(), volumes=volumes)
+    expired = shares.get("expired", _NOTHING)
+    return Gain(counts=counts, u_m3=Tally(shares).uncertainty_m3(), volumes=volumes, expired=expired)
 
 
 def difference(before: Any, after: Any) -> Any:

@@ -5,15 +5,13 @@ from __future__ import annotations
 from datetime import date
 from decimal import Decimal
 
-from agent.derive.coefficient import CoefficientState
+from agent.derive.coefficient import EXPIRED_STATES
 from agent.derive.exact import ZERO, rounded_m3
 from agent.intakes.certificates import state_of
 from agent.intakes.settings import Certificate, IntakeSettings
 from agent.reports.closings import Gain
 from agent.reports.facts import IntakeFacts
 from agent.reports.report import CertificateUse, CoefficientUse
-
-_EXPIRED = (CoefficientState.EXPIRED_GRACE, CoefficientState.EXPIRED)
 
 
 def certificates(settings: IntakeSettings, day: date) -> tuple[CertificateUse, ...]:
@@ -49,14 +47,20 @@ def coefficients_used(given: IntakeFacts, gain: Gain, day: date) -> tuple[Coeffi
     )
 
 
-def withheld_m3(given: IntakeFacts, gain: Gain, volume_m3: Decimal | None, day: date) -> Decimal:
+def withheld_m3(given: IntakeFacts, gain: Gain, volume_m3: Decimal | None, day: date, *, is_offset: bool) -> Decimal:
     """The part of a day's or hour's volume that expired coefficients made: shown, but kept out of vouchers (§9.3-7).
 
-    Shares have more places than the volume that was booked; where all of it is withheld, the very volume is.
+    Between settled midnights all water of a day is that day's. Where one was settled by a reading farther away
+    (`is_offset`), as with meters that people read, the water of weeks is in it, and what flowed behind a coefficient's
+    end counts as the account split it (§9.3-5). Shares have more places than the volume that was booked; where all of
+    it is withheld, the very volume is.
     """
-    expired = {record.name for record in given.coefficients if record.state_on(day) in _EXPIRED}
-    withheld = sum((volume for name, volume in gain.volumes.items() if name in expired), ZERO)
-    is_all = all(name in expired for name, volume in gain.volumes.items() if volume)
+    ended = {record.name for record in given.coefficients if record.state_on(day) in EXPIRED_STATES}
+    parts = {name: volume if name in ended else ZERO for name, volume in gain.volumes.items()}
+    if is_offset:
+        parts |= {name: volume for name, volume in gain.expired.items() if volume}
+    withheld = sum(parts.values(), ZERO)
+    is_all = all(parts[name] == volume for name, volume in gain.volumes.items())
     return volume_m3 if withheld and is_all and volume_m3 is not None else rounded_m3(withheld)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from agent.derive.exact import OutOfDomain, midnight_ms
 from agent.derive.flags import Flag, Qartod
-from agent.derive.models import Curve, Dated, Fixed, Physical, Regional
+from agent.derive.models import Curve, Dated, Fixed, Physical, Regional, TwoPhase
 from tests.agent.derive.sites import (
     HOUR,
     LEVEL,
@@ -38,6 +38,21 @@ def test_a_change_inside_an_interval_splits_the_energy_by_time():
     assert interval.flags == (Flag.ESTIMATED_SPLIT, Flag.DUE_SOON)
     assert [(part.coefficient, part.energy_kwh) for part in interval.parts] == [("H1@1", 48), ("H2@1", 48)]
     assert interval.volume_m3 == D("208.8")
+
+
+@pytest.mark.parametrize(
+    "model", [Fixed(tc=D("2.2")), TwoPhase(drop_volume_m3=D(5), drop_energy_kwh=D(2), tc_stable=D("2.2"))]
+)
+def test_what_is_used_behind_the_end_of_a_coefficient_without_successor_is_a_part_of_its_own(model):
+    """§9.3-5: a part that no segment covers takes the last earlier one, in its expired state. The water is the same."""
+    readings = [said(MIDNIGHT - 20 * 24 * HOUR, 0), said(MIDNIGHT + 10 * 24 * HOUR, 6000)]
+    ended = coefficient(model, valid_from=None, valid_to=date(2024, 7, 1))
+    interval = last(site(ended, period_ms=30 * 24 * HOUR), readings)
+    assert set(interval.flags) == {Flag.ESTIMATED_SPLIT, Flag.DUE_SOON, Flag.EXPIRED_GRACE}
+    assert [(part.coefficient, part.energy_kwh) for part in interval.parts] == [("W7@1", 4000), ("W7@1", 2000)]
+    assert [part.share.is_expired for part in interval.parts if part.share] == [False, True]
+    endless = coefficient(model, valid_from=None, valid_to=None)
+    assert interval.volume_m3 == last(site(endless, period_ms=30 * 24 * HOUR), readings).volume_m3
 
 
 def test_a_reading_at_the_change_makes_the_split_exact():

@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.derive.exact import midnight_ms
+from agent.reports.closings import standing_of
 from agent.reports.report import report_from
 from agent.reports.spans import SpanKind, span_of
+from tests.agent.intakes.rounds import Store, coefficient, converted, heard
 from tests.agent.reports.made import DAY_MS, SETTINGS, W7, ZONE, facts_of, intake, month, report, standing
 
 BEGIN, END = month().begin_ms, month().end_ms
@@ -59,6 +61,38 @@ def test_water_by_an_expired_coefficient_is_shown_and_kept_out_of_the_voucher() 
     assert told.u_m3 == Decimal("0.6")  # 3 % of 10 m³, k = 2
     accepted = intake(facts_of(standings, coefficients=(ended,)), accepted_expired=True)
     assert (accepted.voucher_m3, accepted.withheld_m3) == (30, 20)
+
+
+@pytest.mark.parametrize(
+    ("read_on", "quarter", "volume", "withheld"),
+    [
+        (("2024-06-11", "2024-07-11"), "2024Q2", 13_200, 4_400),  # the month is Q2's, ten of its thirty days expired
+        (("2024-06-11", "2024-07-11"), "2024Q3", 0, 0),
+        (("2024-06-25", "2024-07-25"), "2024Q2", 0, 0),
+        (("2024-06-25", "2024-07-25"), "2024Q3", 13_200, 10_560),  # 24 of 30
+        (("2024-07-02", "2024-08-01"), "2024Q3", 13_200, 13_200),
+        (("2024-05-02", "2024-06-01"), "2024Q2", 13_200, 0),
+    ],
+)
+def test_of_a_month_read_by_hand_only_what_flowed_behind_the_coefficients_end_is_withheld(
+    read_on: tuple[str, str], quarter: str, volume: int, withheld: int
+) -> None:
+    """6000 kWh in thirty days at 2.2 m³/kWh, by a coefficient that ends on 1 July without successor (§9.3-5, -7)."""
+    begin, end = (midnight_ms(date.fromisoformat(day), ZONE) for day in read_on)
+    readings = ((begin - 1, 0), (begin, 0), (end, 6000), (end + 80 * DAY_MS, 6000))
+    account = Store(converted())
+    account.declare(coefficient(valid_to="2024-07-01"))
+    for number, (at_ms, shown) in enumerate(readings, 1):
+        account.hear(heard(number, "pump-kwh", at_ms, is_manual=True, energy_import=shown))
+    span = span_of(SpanKind.QUARTER, quarter, ZONE)
+    edges = [at_ms for at_ms in span.edges_ms(ZONE) if at_ms in account.closings]
+    facts = facts_of(
+        [standing_of(at_ms, 1, account.body(at_ms)) for at_ms in edges],
+        has_begun=edges[0] == span.begin_ms,
+        coefficients=(replace(W7, valid_from=date(2024, 4, 1), valid_to=date(2024, 7, 1)),),
+    )
+    told = intake(facts, span=span)
+    assert (told.volume_m3, told.withheld_m3, told.voucher_m3) == (volume, withheld, volume - withheld)
 
 
 @pytest.mark.parametrize(
