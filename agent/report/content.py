@@ -18,6 +18,7 @@ class Kind(StrEnum):
     HOURLY = "hourly"  # 小时报
     UNIFORM = "uniform"  # 均匀时段信息报
     ADDITIONAL = "additional"  # 加报: a threshold crossed, a fault began or ended
+    INTERVAL = "interval"  # 加报 at the interval that the centre has set
     TEST = "test"  # 测试报
     MANUAL = "manual"  # 人工置数
 

@@ -17,13 +17,15 @@ class InForce:
     """`every_ms` None: as configured. What `limits` say of a channel and quantity comes before what is configured.
 
     `stored_ms`: how far apart the values of a stored series are, by channel and quantity. `is_polled`: the station
-    answers and reports nothing by itself.
+    answers and reports nothing by itself. `additional_ms`: how often an additional report goes beside the timed ones,
+    None: only when there is a reason.
     """
 
     every_ms: int | None = None
     limits: Mapping[tuple[int, str], Limit] = field(default_factory=lambda: MappingProxyType({}))
     stored_ms: Mapping[tuple[int, str], int] = field(default_factory=lambda: MappingProxyType({}))
     is_polled: bool = False
+    additional_ms: int | None = None
 
 
 def is_interval(every_ms: int) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, tzinfo
 
 _DAY_MS = 86_400_000
@@ -36,6 +36,23 @@ def slots_between(after_ms: int, until_ms: int, every_ms: int, zone: tzinfo, *, 
         found.append(last)
         last = slot_at(last - 1, every_ms, zone)
     return found[::-1]
+
+
+class Grid:
+    """The slots of one interval or of several together. Moments are UTC ms."""
+
+    def __init__(self, intervals_ms: Sequence[int], zone: tzinfo) -> None:
+        """At least one interval."""
+        self._intervals_ms = tuple(intervals_ms)
+        self._zone = zone
+
+    def at(self, at_ms: int) -> int:
+        """The last slot at or before a moment."""
+        return max(slot_at(at_ms, every_ms, self._zone) for every_ms in self._intervals_ms)
+
+    def after(self, slot_ms: int) -> int:
+        """The slot after one."""
+        return min(next_slot(slot_ms, every_ms, self._zone) for every_ms in self._intervals_ms)
 
 
 class Intervals:

@@ -18,7 +18,7 @@ from agent.report.compose import FAULTS, Composer, Trigger, origin_of
 from agent.report.content import STATION, Content, Kind, Sample
 from agent.report.in_force import InForce
 from agent.report.options import CentreOptions
-from agent.report.slots import next_slot, slot_at
+from agent.report.slots import Grid, slot_at
 from agent.store.outbox import Composed, NewReport, Outbox
 
 _CHUNK = 500
@@ -64,6 +64,8 @@ class Composing:
         self._alarms = alarms
         self._on_event: Callable[[str], None] = lambda _: None
         self._every_ms = options.every_ms
+        self._additional_ms: int | None = None
+        self._grid = Grid((self._every_ms,), zone)
         periods = [each.period_ms for each in composer.expected() if not each.is_exact]
         self._wait_ms = min(max([_LEAST_WAIT_MS, *(2 * each for each in periods)]), self._every_ms)
         self._heard = 0  # the last number that the composer has heard
@@ -91,6 +93,8 @@ class Composing:
     def obey(self, in_force: InForce) -> None:
         """From the next slot on what a centre has set holds."""
         self._every_ms = in_force.every_ms or self._options.every_ms
+        self._additional_ms = in_force.additional_ms if self._options.kinds else None
+        self._grid = Grid([each for each in (self._every_ms, self._additional_ms) if each], self._zone)
         configured = self._options.limits
         own = {key: limit.over(configured.get(key)) for key, limit in in_force.limits.items()}
         self._composer.limit({**configured, **own})
@@ -126,7 +130,7 @@ class Composing:
         """A new uplink begins with the next slot; another goes on where its last row ended."""
         composed = self._outbox.composed(self._name)
         if composed is None:
-            composed = Composed(committed, slot_at(self._now_ms(), self._every_ms, self._zone))
+            composed = Composed(committed, self._grid.at(self._now_ms()))
             self._outbox.add(self._name, (), composed)
         self._heard, self._slot_ms = composed
         first = max(1, composed.number - _AGAIN)
@@ -136,8 +140,7 @@ class Composing:
 
     def _follow_clock(self) -> None:
         """A clock that went back: what is composed is behind it already, and the next slot is the next one."""
-        newest = slot_at(self._now_ms(), self._every_ms, self._zone)
-        self._slot_ms = min(self._slot_ms, newest)
+        self._slot_ms = min(self._slot_ms, self._grid.at(self._now_ms()))
 
     def _hear(self, reader: Rounds, committed: int) -> list[NewReport]:
         """The next rounds, and what follows from them."""
@@ -183,24 +186,32 @@ class Composing:
         return [self._additional(trigger) for trigger in triggers] if self._options.kinds else []
 
     def _following(self) -> int:
-        return next_slot(self._slot_ms, self._every_ms, self._zone)
+        return self._grid.after(self._slot_ms)
 
     def _composed(self, slot_ms: int, until_ms: int) -> list[NewReport]:
         """The reports of a slot; none where nothing was read, and the slots like it up to `until_ms` are left."""
         self._slot_ms = slot_ms
         reports = []
-        for kind in self._slots:
+        for kind in self._kinds_at(slot_ms):
             contents = self._series(slot_ms) if kind is Kind.UNIFORM else {"": self._report(kind, slot_ms)}
             for variant, content in contents.items():
                 if any(each.text is not None for each in content.samples):
-                    self.counts["composed"] += 1
-                    self.counts["complete"] += all(each.text is not None for each in content.samples)
+                    is_regular = kind is not Kind.INTERVAL
+                    self.counts["composed"] += is_regular
+                    self.counts["complete"] += is_regular and all(each.text is not None for each in content.samples)
                     reports.append(NewReport(kind.value, slot_ms, variant, content.to_text()))
         if not reports:
             near_ms = self._composer.next_near(slot_ms)
             last_ms = until_ms if near_ms is None else min(until_ms, near_ms - 1)
-            self._slot_ms = max(slot_ms, slot_at(last_ms, self._every_ms, self._zone))
+            self._slot_ms = max(slot_ms, self._grid.at(last_ms))
         return reports
+
+    def _kinds_at(self, slot_ms: int) -> list[Kind]:
+        """What goes at a slot: the timed reports at theirs, an additional one at each that the centre has set."""
+        own = (self._slots, self._every_ms), ([Kind.INTERVAL], self._additional_ms)
+        return [
+            kind for kinds, every in own if every and slot_at(slot_ms, every, self._zone) == slot_ms for kind in kinds
+        ]
 
     def _report(self, kind: Kind, slot_ms: int) -> Content:
         return self._composer.report(kind, slot_ms, self._alarms())

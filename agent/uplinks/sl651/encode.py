@@ -38,6 +38,7 @@ FUNCTIONS: Mapping[Kind, Function] = MappingProxyType(
         Kind.UNIFORM: Function.UNIFORM,
         Kind.TIMED: Function.TIMED,
         Kind.ADDITIONAL: Function.ADDITIONAL,
+        Kind.INTERVAL: Function.ADDITIONAL,
         Kind.HOURLY: Function.HOURLY,
         Kind.MANUAL: Function.MANUAL,
     }

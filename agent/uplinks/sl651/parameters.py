@@ -1,11 +1,11 @@
 """Which parameters of an SL 651 centre take effect here, which are only kept, and which are refused. Pure.
 
-In effect: the interval of timed reports (20), the change of flow that is reported at once (42), the upper limit of flow
-(8D), the limits of intake level (49-58) and pressure (59-68), working mode 3 (0C): queries are answered, nothing is
-reported, and what is due waits. Kept and read back, without effect on what this station does: the other modes and run
-parameters. Refused: everything that says where the station or its centres are (01, 02, 04-0B), as a wrong one would cut
-it off for good, a working mode that no table has, and the password (03), which function 49 changes; it is not told
-either.
+In effect: the intervals of timed (20) and of additional reports (21; 0: none), the change of flow that is reported at
+once (42), the upper limit of flow (8D), the limits of intake level (49-58) and pressure (59-68), working mode 3 (0C):
+queries are answered, nothing is reported, and what is due waits. Kept and read back, without effect on what this
+station does: the other modes and run parameters. Refused: everything that says where the station or its centres are
+(01, 02, 04-0B), as a wrong one would cut it off for good, a working mode that no table has, and the password (03),
+which function 49 changes; it is not told either.
 
 Source: SL 651-2014 annex D, tables D.1 and D.4.
 """
@@ -25,7 +25,9 @@ from agent.uplinks.sl651_wire.parameters import RUN as RUN_FORMS
 from agent.uplinks.sl651_wire.parameters import basic_parameter
 
 _HOUR_MS = 3_600_000
-_INTERVAL, _FLOW_CHANGE, _FLOW_LIMIT = f"{RUN}20", f"{RUN}42", f"{RUN}8D"
+_MINUTE_MS = 60_000
+_INTERVAL, _ADDITIONAL, _FLOW_CHANGE, _FLOW_LIMIT = f"{RUN}20", f"{RUN}21", f"{RUN}42", f"{RUN}8D"
+_MOST_MINUTES = 99  # N(2)
 _LEVELS, _PRESSURES = 0x49, 0x59  # upper and lower limit of intake 1, then of intake 2 …
 _CHANNELS = 8
 _WORKING_MODE, _ANSWERS = f"{BASIC}0C", "03"
@@ -56,6 +58,7 @@ def in_force(values: Mapping[str, str]) -> InForce:
     return InForce(
         every_ms=every_ms if every_ms and is_interval(every_ms) else None,
         limits=limits,
+        additional_ms=int(_number(values, _ADDITIONAL) or 0) * _MINUTE_MS or None,
         is_polled=values.get(_WORKING_MODE) == _ANSWERS,
     )
 
@@ -67,6 +70,7 @@ def defaults(options: CentreOptions) -> dict[str, str]:
         f"{BASIC}01": f"{wire.centre:02X}000000",
         f"{BASIC}02": wire.station,
         _WORKING_MODE: f"{_WORKING_MODES[wire.mode]:02X}",
+        _ADDITIONAL: "0",
     }
     for identifier, (host, port) in zip(("04", "05"), options.addresses, strict=False):
         digits = [part.zfill(3) for part in host.split(".")]
@@ -85,6 +89,8 @@ def is_acceptable(name: str, value: str) -> bool:
     number = _number({name: value}, name)
     if name not in _KNOWN_RUN or number is None:
         return False
+    if name == _ADDITIONAL:
+        return number == int(number) and 0 <= number <= _MOST_MINUTES
     return name != _INTERVAL or is_interval(int(number * _HOUR_MS))
 
 

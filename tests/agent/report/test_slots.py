@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.report.slots import Intervals, jitter_ms, next_slot, slot_at, slots_between
+from agent.report.slots import Grid, Intervals, jitter_ms, next_slot, slot_at, slots_between
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 HOUR_MS = 3_600_000
@@ -67,3 +67,15 @@ def test_slots_are_counted_at_the_interval_that_was_in_force():
     assert all(intervals.is_slot(each, SHANGHAI) for each in found)
     assert not intervals.is_slot(ms("2026-11-21T11:00:00"), SHANGHAI)
     assert intervals.between(ms("2026-11-21T14:00:00"), ms("2026-11-21T15:00:00"), SHANGHAI, most=100) == []
+
+
+def test_two_intervals_together_have_the_slots_of_both_and_begin_anew_at_midnight():
+    grid, found = Grid((HOUR_MS, 7 * 60_000), SHANGHAI), [ms("2026-11-21T22:50:00")]
+    while found[-1] < ms("2026-11-22T00:10:00"):
+        found.append(grid.after(found[-1]))
+    hour = [
+        f"2026-11-21T{time}:00" for time in ("22:50", "22:52", "22:59", "23:00", "23:06", "23:13", "23:20", "23:27")
+    ]
+    late = [f"2026-11-21T{time}:00" for time in ("23:34", "23:41", "23:48", "23:55")]
+    assert found == [ms(each) for each in (*hour, *late, *(f"2026-11-22T00:{at:02}:00" for at in (0, 7, 14)))]
+    assert grid.at(ms("2026-11-21T23:05:59")) == ms("2026-11-21T23:00:00")
