@@ -135,7 +135,7 @@ class Desk:
     def known(self, meter: str, quantity: str, at_ms: int) -> Known | None:
         """The last value of a meter at or before that time, polled, entered, or begun with."""
         try:
-            found = self.book.at(meter, at_ms)
+            polled = self._polled(meter, quantity, at_ms)
             gone = self.book.withdrawn()
             rows = sorted(row for kind in _SHOWN for row in self.book.ledger(kind, meter) if row.id not in gone)
         except FileNotFoundError:
@@ -145,10 +145,17 @@ class Desk:
             for row in rows
             if row.at_ms is not None and row.at_ms <= at_ms and row.body["quantity"] == quantity
         ]
-        polled = None if found is None else _value_of(found, quantity)
-        if found is not None and found.at_ms is not None and polled is not None:
-            values.append(Known(polled, found.at_ms))
+        if polled is not None:
+            values.append(polled)
         return max(reversed(values), key=lambda each: each.at_ms, default=None)  # of one time the one entered last
+
+    def _polled(self, meter: str, quantity: str, at_ms: int) -> Known | None:
+        """The last stored value of a meter; it may have been silent since, above all one that is replaced."""
+        for each in self.book.back(meter, at_ms):
+            value = _value_of(each, quantity)
+            if value is not None and each.at_ms is not None:
+                return Known(value, each.at_ms)
+        return None
 
     def next_shown(self, meter: str, quantity: str, at_ms: int) -> Known | None:
         """The first value of a meter that is stored after that time."""
@@ -216,8 +223,8 @@ class Desk:
                 if row.at_ms is None or row.body["quantity"] != quantity:
                     continue
                 first, last = sorted((row.at_ms, at_ms))
-                between = self.book.at(meter, last)
-                if between is None or between.at_ms is None or between.at_ms <= first:
+                between = self._polled(meter, quantity, last)
+                if between is None or between.at_ms <= first:
                     return [Odd("AGAIN", {"meter": meter, "at": self.site.local(row.at_ms), "id": row.id})]
         except FileNotFoundError:
             return []

@@ -7,7 +7,7 @@ closings, which are few; rounds are looked up one by one.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -56,6 +56,7 @@ _NEWEST = (
 )
 _BEHIND = 2000  # rounds that may follow one and still be older than it: what waited in memory together
 _WINDOWS = (5000, 100_000, 1 << 62)  # how far back a meter's last round is looked for
+_PIECE, _MOST_PIECES = 20_000, 200  # rounds that are gone back over: two months of twenty meters and their intakes
 _END = 1 << 62
 
 
@@ -236,6 +237,24 @@ class BookReader:
             if has_been and (best is not None or begun > first):  # in boots before this one everything is older
                 break
         return best
+
+    def back(self, meter: str, at_ms: int) -> Iterator[StoredRound]:
+        """The rounds of a meter dated at or before `at_ms` (UTC ms), from the newest back, as far as is worth while.
+
+        A meter that gave no answer has rounds without values.
+        """
+        newest = self.at(meter, at_ms)
+        if newest is None:
+            return
+        yield newest
+        last = newest.number - 1
+        for _ in range(_MOST_PIECES):
+            for each in reversed(self.rounds.rounds(last - _PIECE + 1, last, limit=_PIECE, meters=[meter])):
+                if each.at_ms is not None and each.at_ms <= at_ms:
+                    yield each
+            last -= _PIECE
+            if last <= 0:
+                return
 
     def _newest(self, meter: str, first: int, top: int, boot_ms: int) -> StoredRound | None:
         for window in _WINDOWS:

@@ -17,8 +17,12 @@ import pytest
 from agent.cli.main import main
 from agent.clock import SystemClock
 from agent.control import ControlError
+from agent.model import Round
 from agent.store.book_reader import BookReader
+from agent.store.store import Store
+from tests.agent.store.conftest import layout_of
 from tests.agent.test_photos import PNG
+from tests.fakes import QuietLog
 from tests.system.processes import Daemon
 
 Say = Callable[..., tuple[int, str, str]]
@@ -212,6 +216,38 @@ def test_a_second_replacement_after_the_new_register_was_read_is_not_asked(say: 
     assert say(*REPLACEMENT, "--at", days_ago(4), "--old-final", "1240.5", "--new-initial", "0.1")[0] == 0
     assert say(*READING[:2], "pump-kwh", "energy_import", "7", "--at", days_ago(3))[0] == 0
     assert say(*REPLACEMENT, "--at", days_ago(2), "--old-final", "8", "--new-initial", "0")[0] == 0
+
+
+def polled(here: Path, *shown: tuple[str, str | None]) -> None:
+    """Rounds of main-flow at these times; None: it gave no answer."""
+    clock = SystemClock("host")
+    clock.refresh()
+    store = Store(
+        here / "state" / "qushui.db", clock=clock, log=QuietLog(), keep_s=1e9, max_bytes=1 << 32, free_bytes=0
+    )
+    store.open()
+    store.date_boot(clock.offset_ms, "host")
+    for at, value in shown:
+        values = (None if value is None else Decimal(value),)
+        quality = {"volume_forward": ("NO_REPLY",)} if value is None else {}
+        layout = layout_of("main-flow", ("volume_forward",))
+        store.append(Round(layout=layout, boot_ms=0, values=values, quality=quality, raw=(b"",)), at_ms=ms_of(at))
+    store.close()
+
+
+def test_what_a_meter_showed_before_it_fell_silent_is_still_known(here: Path, say: Say) -> None:
+    """A meter that is replaced has mostly given no answer for a while: the rounds since then hold no value."""
+    silence = [(days_ago(4, hour), None) for hour in range(10, 20)]
+    polled(here, (days_ago(4), "5000"), *silence)
+    words = ("enter", "replacement", "main-flow", "--quantity", "volume_forward", "--new-initial", "0")
+    status, _, err = say(*words, "--old-final", "50", "--at", days_ago(3))
+    assert status == 1
+    assert "5000" in err
+    assert say(*words, "--old-final", "5001", "--at", days_ago(3))[0] == 0
+    polled(here, *((days_ago(2, hour), None) for hour in range(10, 20)))
+    status, _, err = say(*words, "--old-final", "5001", "--at", days_ago(1))
+    assert status == 1
+    assert "enter withdrawal" in " ".join(err.split())
 
 
 def test_only_a_counter_can_be_replaced_or_decided_on(say: Say) -> None:
