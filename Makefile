@@ -64,11 +64,13 @@ wheel: $(VENV)/.developer ## dist/*.whl, to install on a gateway
 clean: ## removes what the other goals made
 	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
-# What the product needs, and what working on it needs besides. A stamp is renewed when pyproject.toml changes.
+# What the product needs, and what working on it needs besides. A stamp is renewed when pyproject.toml changes. pip
+# compiles what it copies, not what stays in the checkout: without, and with PYTHONDONTWRITEBYTECODE, each start would.
 $(VENV)/.installed: pyproject.toml | python
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "make: installing qushui into $(VENV)"
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -e .
+	@$(BIN)/python -m compileall -q agent drivers simulators
 	@touch $@
 
 $(VENV)/.developer: $(VENV)/.installed
