@@ -30,13 +30,19 @@ class Problem:
 
 
 class FormErrors(Exception):
-    """Everything that is wrong with a file and the files it names, in the order of the files."""
+    """Everything that is wrong with a file and the files it names, in the order of the files.
+
+    It passes from one process to another: its only argument is what it was made of.
+    """
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(
             sorted(set_of(problems), key=lambda problem: (problem.file, problem.line, problem.column))
         )
-        super().__init__("; ".join(f"{problem.place}: {problem.path}: {problem.code}" for problem in self.problems))
+        super().__init__(self.problems)
+
+    def __str__(self) -> str:
+        return "; ".join(f"{problem.place}: {problem.path}: {problem.code}" for problem in self.problems)
 
 
 def set_of(problems: Sequence[Problem]) -> list[Problem]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import pickle
 import re
 import string
 from decimal import Decimal
@@ -379,3 +380,14 @@ def test_a_problem_is_told_with_its_place_so_that_a_terminal_links_it() -> None:
     assert list(problem_lines(Messages("en"), document.problems)) == [
         "site/agent.yaml:2:13: named.x.wole: there is no key wole; possible are switch text whole · did you mean whole?"
     ]
+
+
+def test_what_is_wrong_with_a_file_passes_from_one_process_to_another(tmp_path: Path):
+    path = tmp_path / "wrong.yaml"
+    path.write_text("a: [\n", encoding="utf-8")
+    with pytest.raises(FormErrors) as found:
+        read_file(path, str(path))
+    again = pickle.loads(pickle.dumps(found.value))
+    assert again.problems == found.value.problems
+    assert str(again) == str(found.value)
+    assert str(path) in str(again)
