@@ -55,6 +55,7 @@ class Done(NamedTuple):
             energy_kwh=booked.energy_kwh,
             pumping_kwh=booked.pumping_kwh,
             flags=booked.flags,
+            held=booked.held,
         )
 
 

@@ -106,6 +106,14 @@ class Booked(NamedTuple):
     sensed: Sensed | None = None
     ended: tuple[Run, ...] = ()
 
+    @property
+    @exact
+    def held(self) -> Decimal | None:
+        """What the register grew by, m³ or kWh, where that was not booked; None where it was."""
+        if self.volume_m3 is not None or self.energy_kwh is not None:
+            return None
+        return (self.end.register - self.begin.register) * self.factor
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Track:

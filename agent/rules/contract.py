@@ -19,7 +19,8 @@ class Step(NamedTuple):
     """What one of the intake's counters made of a round or an event: an interval, booked or not (amounts None).
 
     `meter` and `quantity` name the register; a water source has only a volume, an energy source an energy, the part of
-    it that pumped, and the volume that its coefficients make of it.
+    it that pumped, and the volume that its coefficients make of it. `held` is what the register grew by where that was
+    not booked (m³ or kWh, below 0 where it fell).
     """
 
     meter: str
@@ -30,6 +31,7 @@ class Step(NamedTuple):
     energy_kwh: Decimal | None = None
     pumping_kwh: Decimal | None = None
     flags: tuple[Flag, ...] = ()
+    held: Decimal | None = None
 
 
 class Standing(NamedTuple):

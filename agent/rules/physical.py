@@ -38,12 +38,24 @@ class Physical:
         q4, duration_ms = self._site.q4_m3h, step.end_ms - step.begin_ms
         subject = f"meter/{step.meter}"
         if step.volume_m3 is None and any(flag in step.flags for flag in _HELD):
-            yield Verdict("R3", subject, step.quantity, step.end_ms, Qartod.FAIL, holds=True)
+            evidence = self._held(step)
+            yield Verdict("R3", subject, step.quantity, step.end_ms, Qartod.FAIL, holds=True, evidence=evidence)
         elif step.volume_m3 is not None and q4 is not None and duration_ms > 0:
             granted = self._steps.get((step.meter, step.quantity), ZERO)
             most = q4 * hours(duration_ms)
             where = (subject, step.quantity, step.end_ms)
             yield self._huge(where, step.volume_m3, most, granted=granted)
+
+    def _held(self, step: Step) -> dict[str, str]:
+        """What a register showed more than it can, and how much it can in that time."""
+        grown = step.energy_kwh if step.held is None else step.held
+        passed_h, energy, q4 = hours(step.end_ms - step.begin_ms), self._site.settings.energy, self._site.q4_m3h
+        if grown is None or passed_h <= 0:
+            return {}
+        if energy is not None and (step.meter, step.quantity) == (energy.meter, energy.quantity):
+            most_kwh = energy.rated_kw * energy.overload_factor * passed_h
+            return {"energy_kwh": told(grown), "most_kwh": told(most_kwh)}
+        return {"volume_m3": told(grown)} if q4 is None else {"volume_m3": told(grown), "most_m3": told(q4 * passed_h)}
 
     def day_over(self, begin_ms: int, end_ms: int, volume_m3: Decimal) -> Iterator[Verdict]:
         """R3 of a local day: above f·Q4 times its hours, or above f times a tenth of the annual permit."""

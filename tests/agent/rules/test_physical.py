@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from agent.derive.flags import Flag
 from agent.intakes.settings import Pipe, Range
 from agent.rules.contract import Standing
+from agent.rules.engine import RuleEngine
 from agent.rules.series import huge_value
+from tests.agent.intakes.rounds import Store, converted, metered, readings
 from tests.agent.rules.plain import BEGIN, DAY, HOUR, METERED, MIN, D, Shown, both_ways, water, with_rule
 
 FINE = replace(METERED, energy=None, water=(replace(METERED.water[0], step_m3=D(0)),))  # a register without steps
@@ -58,6 +60,25 @@ def test_a_jump_that_is_held_is_huge_although_nothing_was_booked():
             shown.hear(BEGIN + at * MIN + MIN, steps=[water(BEGIN + at * MIN, BEGIN + at * MIN + MIN, 0)], flow_rate=0)
 
     assert both_ways(play).told("R3") == [(4, False), (4, True)]
+
+
+@pytest.mark.parametrize(
+    ("site", "meter", "quantity", "named"),
+    [  # in the quarter of an hour Q4 = 60 m³/h gives 15 m³, and 15 kW × 1.5 use 5.625 kWh
+        (metered(), "main-flow", "volume_forward", {"volume_m3": "900.5", "most_m3": "15"}),
+        (converted(), "pump-kwh", "energy_import", {"energy_kwh": "900.5", "most_kwh": "5.625"}),
+        (
+            converted(register_is_primary=False, ct_ratio=D(20)),
+            "pump-kwh", "energy_import", {"energy_kwh": "18010", "most_kwh": "5.625"},
+        ),
+    ],
+)  # fmt: skip
+def test_a_held_jump_names_what_the_register_showed_and_what_it_can(site, meter, quantity, named):
+    account = Store(site, rules=lambda text: RuleEngine(site, text))
+    account.hear(*readings(meter, quantity, ["100", "1000.5"], every_ms=15 * MIN))
+    (found,) = [each for each in account.found if each.rule == "R3"]
+    assert {name: found.evidence.get(name) for name in named} == named
+    assert {"suspect", "fail"} <= found.evidence.keys()
 
 
 @pytest.mark.parametrize(("volume", "level"), [("1200", None), ("1201", 3), ("1440", 3), ("1441", 4)])
