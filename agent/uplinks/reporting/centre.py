@@ -75,9 +75,9 @@ class Centre:
     backoff: Backoff
     commits: int
     is_polled: Callable[[], bool]
+    forbidden_s: float | None  # when the centre last ordered what is not carried out
     counts: dict[str, int] = field(default_factory=lambda: {"sent": 0, "acknowledged": 0, "parked": 0})
     partly: dict[int, int] = field(default_factory=dict)  # by report: its frames that were confirmed
-    forbidden_s: float | None = None  # when the centre last ordered what is not carried out
 
     @property
     def place(self) -> str:

@@ -71,6 +71,7 @@ class ReportWorker:
             pace=Pace(every_ms=options.every_ms, jitter_ms=jitter_ms, backlog_per_min=options.backlog_per_min),
             backoff=retry.reconnecting(options.reconnect_max_ms / 1000),
             commits=store.subscribe(),
+            forbidden_s=clock.monotonic(),  # perhaps: a Fault from before this start has to end, too
             is_polled=lambda: composing.is_polled,
         )
         self._state = "connecting"

@@ -274,6 +274,21 @@ def test_what_would_move_water_or_wipe_records_is_never_carried_out_but_logged_w
         assert not said(station, "command.carried_out")
 
 
+def test_the_fault_of_a_forbidden_order_ends_after_a_restart_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = SteppedClock(START)
+    with CentreServer("sl651", now=clock.local) as centre:
+        with station_at(centre, clock, tmp_path, monkeypatch) as station:
+            centre.send(NEVER["sl651"][0])
+            station.until(lambda: faults(station) == {"COMMAND-FORBIDDEN"}, "it is refused")
+            station.store.flush()
+        with station_at(centre, clock, tmp_path, monkeypatch) as station:
+            assert faults(station) == {"COMMAND-FORBIDDEN"}
+            clock.advance(3700)
+            station.until(lambda: not faults(station), "it ends")
+
+
 def _give_up(station: SteppedStation, centre: CentreServer, clock: SteppedClock) -> None:
     """A new connection, so that the centre does not repeat the order for a minute."""
     connections = centre.stations()[0]["connections"]
