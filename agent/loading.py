@@ -10,10 +10,9 @@ import copyreg
 import os
 import pickle
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:  # the process that judges starts before the rest is loaded: the first reading waits for it
     from agent.form.problems import Problem
@@ -33,8 +32,7 @@ os._exit(0)  # taking everything down piece by piece takes a twentieth of its ti
 _WITHOUT_PLUGINS = {"PYDANTIC_DISABLE_PLUGINS": "__all__"}  # else it looks for some in every package there is
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Loaded:
+class Loaded(NamedTuple):
     """What became of a configuration file.
 
     `config` is what to run: the file's, or the copy's when the file is wrong; None when there is neither. `problems`

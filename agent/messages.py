@@ -8,21 +8,27 @@ arguments: explaining a failure must never fail itself (a test keeps both langua
 
 from __future__ import annotations
 
+import errno
+import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from agent import page
-from agent.faults import FaultCode
-from agent.form.problems import Problem
-from agent.quantities import FLAGS, QUANTITIES
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
+
+    from agent.form.problems import Problem
 
 LANGUAGES = ("zh", "en")
 _DEFAULT = "zh"
 _VARIABLES = ("LC_ALL", "LC_MESSAGES", "LANG")  # POSIX 8.2: in this order
 _BARE_CONSOLE = "linux"  # TERM of a Linux console, whose fonts have no Chinese
+
+_DETAIL = "detail"  # the argument that holds what the system said
+_ERRNO = re.compile(r"\[Errno (?P<number>\d+)\]")
+_FOLDED = re.compile(r"(?<=[，。；：、？！）]) ")
 
 Sentence = str | tuple[str, ...]
 
@@ -51,6 +57,8 @@ class Messages:
         sentence = self._find(key)
         if sentence is None:
             return " ".join([key, *(f"{name}={value}" for name, value in arguments.items())])
+        if _DETAIL in arguments:
+            arguments = {**arguments, _DETAIL: self.system(arguments[_DETAIL])}
         return _filled(sentence if isinstance(sentence, str) else "\n".join(sentence), arguments)
 
     def texts(self, key: str, /, **arguments: object) -> tuple[str, ...]:
@@ -71,17 +79,31 @@ class Messages:
 
     def quantity(self, name: str) -> str:
         """The title of a quantity; its name where it is none of ours."""
+        from agent.quantities import QUANTITIES  # noqa: PLC0415 - before a daemon judges its file it names nothing
+
         known = QUANTITIES.get(name)
         return name if known is None else known.zh if self.lang == "zh" else known.en
 
     def flag(self, name: str) -> str:
         """The title of a status flag; its name where it is none of ours."""
+        from agent.quantities import FLAGS  # noqa: PLC0415 - as above
+
         titles = FLAGS.get(name)
         return name if titles is None else titles[self.lang != "zh"]
 
     def reason(self, word: str) -> str:
         """Why a reading is not GOOD, in a few words."""
         return self.text(f"reason.{word}") if self.has(f"reason.{word}") else word
+
+    def system(self, said: object) -> str:
+        """What the operating system said, in words of the language; anything else as it is."""
+        text = str(said)
+        if found := _ERRNO.search(text):
+            code: int | None = int(found["number"])
+        else:
+            code = next((each for each in errno.errorcode if os.strerror(each) == text), None)
+        key = f"system.{errno.errorcode.get(code or 0, '')}"
+        return self.text(key) if self.has(key) else text
 
     def _find(self, key: str) -> Sentence | None:
         while key not in self._sentences:
@@ -135,6 +157,8 @@ def _numbered(causes: Sequence[str]) -> list[str]:
 
 def fault_page(messages: Messages) -> str:
     """The page of all faults, in Markdown."""
+    from agent.faults import FaultCode  # noqa: PLC0415 - only for this page
+
     lines = [f"# {messages.text('fault_page.title')}", "", messages.text("fault_page.intro"), ""]
     for code in FaultCode:
         key, name = f"fault.{code}", messages.text("fault_page.name")
@@ -173,6 +197,8 @@ def _evidence_value(messages: Messages, key: str, value: str) -> str:
         return page.spaced_hex(value)
     if key == "quantity":
         return messages.quantity(value)
+    if key == _DETAIL:
+        return messages.system(value)
     return cause_text(messages, value) if key in {"trouble", "reason"} else value
 
 
@@ -222,13 +248,18 @@ def _flat(node: object, path: str) -> Iterator[tuple[str, Sentence]]:
             for key, value in node.items():
                 yield from _flat(value, f"{path}.{key}" if path else str(key))
         case str():
-            yield path, node.strip()
+            yield path, _unfolded(node)
         case Sequence():
-            yield path, tuple(str(each).strip() for each in node)
+            yield path, tuple(_unfolded(str(each)) for each in node)
         case None:
             return
         case _:
             raise TypeError(f"locale key {path}: quote the value {node!r}")
+
+
+def _unfolded(text: str) -> str:
+    """Without the blank that YAML puts where a line of a Chinese sentence was broken behind a full-width mark."""
+    return _FOLDED.sub("", text.strip())
 
 
 class _Shown(dict[str, object]):

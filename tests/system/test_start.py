@@ -67,5 +67,5 @@ def test_judging_a_file_loads_nothing_that_runs_and_nothing_that_the_file_lacks(
 def test_the_judging_begins_before_the_daemon_loads_its_parts() -> None:
     code = "import sys, agent.cli.main, agent.cli.run; print(*sys.modules)"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
-    later = {"agent.settings", "agent.clock", "agent.control", "socket", "zoneinfo", "importlib.resources"}
+    later = {"agent.settings", "agent.clock", "agent.control", "socket", "dataclasses", "importlib.resources"}
     assert set(ended.stdout.split()) & (JUDGING | RUNNING | ELSEWHERE | later) == set()
