@@ -5,7 +5,8 @@ frozen report or an event rests on never goes. Rows that
 every platform has accepted go by age or size; rows that one still waits for go only when the disk is at its floor and
 the file has no free pages left to write into, oldest first, and are counted in a Fault. At the floor the file thus
 stops growing but is not emptied: free pages are used again, whoever else fills the disk. What was deleted is remembered
-as ranges, in rows that only a deletion touches: numbers are never given twice, and counting needs no scan.
+as ranges, in rows that only a deletion touches: numbers are never given twice, and counting needs no scan. No age is
+believed before the date has stood for a day: a year that was typed wrong would make everything old.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from agent.store.reserve import Reserve
 
 BLOCK = 1000
 _AGE_EVERY_S = 60.0
+_STANDS_S = 86_400.0  # so long somebody has to see that a date is wrong
+_SAME_DATE_MS = 3_600_000  # smaller steps make nothing old
 _SPARE_PAGES = 16  # what a commit needs beside its rows
 _ALLOWED_BYTES = 1 << 20  # up to this the file may grow even at the floor: emptying it would not help the disk
 _ALLOWED_SHARE = 4  # as long as this many times as much is free
@@ -50,6 +53,7 @@ class Retention:
         self._max_bytes = max_bytes
         self.floor_bytes = free_bytes
         self._aged_s = clock.monotonic() - _AGE_EVERY_S
+        self._offset_ms, self._dated_s = clock.offset_ms, clock.monotonic()  # the date, and since when it stands
         self.deleted: Ranges = ()
         self.kept: Ranges = ()  # never deleted, whatever the disk says
         self.evicted = 0
@@ -92,12 +96,18 @@ class Retention:
             return self._make_room(connection, owed(), committed, size, least=2 * incoming if full else 1)
         if (pages - unused) * PAGE_BYTES > self._max_bytes:
             return self._whole(self._block(connection, owed(), committed, size))
-        if self._clock.synced and self._clock.monotonic() - self._aged_s >= _AGE_EVERY_S:
+        if self._is_dated() and self._clock.monotonic() - self._aged_s >= _AGE_EVERY_S:
             block = self._whole(self._block(connection, owed(), committed, size))
             if block.ranges and self._is_old(connection, block.ranges[-1][1], dates):
                 return block
             self._aged_s = self._clock.monotonic()
         return NOTHING
+
+    def _is_dated(self) -> bool:
+        """Whether the date is known and has stood for long enough."""
+        if not self._clock.synced or abs(self._clock.offset_ms - self._offset_ms) > _SAME_DATE_MS:
+            self._offset_ms, self._dated_s = self._clock.offset_ms, self._clock.monotonic()
+        return self._clock.monotonic() - self._dated_s >= _STANDS_S
 
     def execute(self, connection: sqlite3.Connection, purge: Purge) -> None:
         """Deletes inside the caller's transaction: a kill, power cut or full disk leaves it all undone or all done.

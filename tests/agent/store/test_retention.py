@@ -33,6 +33,20 @@ def test_young_rows_stay(site):
     assert site.numbers()[0] == 1
 
 
+def test_a_date_that_somebody_typed_wrong_makes_nothing_old_before_a_day_is_over(site):
+    store = old_site(site, 2500, keep_s=20 * DAY_S)
+    year_ms = 365 * DAY_S * 1000
+    for step_ms, wait_s in ((year_ms, DAY_S - 60), (-year_ms, 10 * 60), (year_ms, DAY_S - 60)):
+        site.clock.offset_ms += step_ms
+        fill(store, 5)
+        site.clock.advance(wait_s)
+        fill(store, 5)
+        assert site.numbers()[0] == 1
+    site.clock.advance(120)
+    fill(store, 5)
+    assert site.numbers()[0] > 1
+
+
 def test_a_row_that_one_platform_waits_for_stays_whatever_its_age(site):
     store = site.open(keep_s=DAY_S)
     store.date_boot(START_MS, "host")

@@ -8,7 +8,7 @@ from agent.clock import SystemClock
 from agent.faults import FaultCode
 from agent.store.pace import HOLD_S
 from agent.store.waiting import BOUND
-from tests.agent.store.conftest import LAYOUT, fill, layout_of, round_of
+from tests.agent.store.conftest import DAY_S, LAYOUT, fill, layout_of, round_of
 from tests.fakes import START_MS
 
 
@@ -60,7 +60,7 @@ def test_a_number_is_not_given_twice_even_when_every_row_was_deleted(site):
     store = site.open(keep_s=0)
     store.date_boot(START_MS, "host")
     fill(store, 1000)
-    site.clock.advance(5000)
+    site.clock.advance(DAY_S)
     store.append(round_of(1001))
     store.commit()
     assert site.numbers() == [1001]
