@@ -56,7 +56,10 @@ class Queues:
             for first, last in deleted:
                 ranges = cursors.subtract(ranges, first, last or first)
             self._queues[name] = _Queue(ranges, since)
-        for name, number in connection.execute("SELECT uplink, number FROM parked ORDER BY uplink, number"):
+        for name, number in connection.execute("SELECT uplink, number FROM parked ORDER BY uplink, number").fetchall():
+            if cursors.holds(deleted, number):  # a kill came between what deleted it and the end of its row
+                self._statements.append((_UNPARK, (name, number)))
+                continue
             queue = self._queues.setdefault(name, _Queue((), number))
             queue.parked = _extended(queue.parked, number)
 

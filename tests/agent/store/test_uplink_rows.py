@@ -3,6 +3,7 @@
 import contextlib
 import os
 import select
+import sqlite3
 import tempfile
 from pathlib import Path
 
@@ -108,6 +109,25 @@ def test_a_kill_right_after_a_parked_round_was_put_back_does_not_lose_it(site, n
     site.kill()
     store = site.open()
     assert store.begin_cursor("cloud") == ((4, 4), (9, None))
+
+
+def test_a_parked_round_that_the_disk_floor_took_is_no_longer_listed_after_a_kill(site):
+    """The rounds go with one commit, what is listed of them with the next."""
+    store = site.open()
+    store.begin_cursor("cloud")
+    fill(store, 10)
+    for number in (3, 7):
+        store.park("cloud", number, "packet too large")
+    store.close()
+    with contextlib.closing(sqlite3.connect(site.path)) as connection:
+        connection.execute("DELETE FROM round WHERE number <= 5")
+        connection.execute("INSERT OR REPLACE INTO meta VALUES ('deleted', '[[1, 5]]')")
+        connection.commit()
+    store = site.open()
+    with pytest.raises(KeyError):
+        store.retry_parked("cloud", 3)
+    store.flush()
+    assert [each.number for each in site.reader().parked("cloud")] == [7]
 
 
 def test_what_a_platform_refused_counts_as_not_accepted(site):
