@@ -109,16 +109,18 @@ class Outgoing:
             raise ControlError("UNKNOWN_ROW", uplink=name, number=number) from error
 
     def drop(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """Forgets the queue of a removed uplink. Raises ControlError."""
+        """Forgets what a removed uplink owed: reports, rounds, or both where its type changed. Raises ControlError."""
         name = str(arguments.get("uplink", ""))
         if name in self._workers:
             raise ControlError("UPLINK_IN_USE", uplink=name)
+        reports = self._store.outbox.drop(name) if name in self._store.outbox.names() else None
         try:
-            if name in self._store.outbox.names():
-                return {"dropped": self._store.outbox.drop(name)}
-            return {"dropped": self._store.drop(name)}
+            rounds = self._store.drop(name)
         except KeyError as error:
-            raise ControlError("UNKNOWN_UPLINK", uplink=name) from error
+            if reports is None:
+                raise ControlError("UNKNOWN_UPLINK", uplink=name) from error
+            rounds = 0
+        return {"dropped": (reports or 0) + rounds}
 
     def _retry_reports(self, name: str, number: int | None) -> int:
         reader = OutboxReader(self._store.path, on_damage=self._store.suspect)
@@ -129,9 +131,7 @@ class Outgoing:
         chosen = [row for row in parked if number is None or row.tag == number]
         if number is not None and not chosen:
             raise KeyError(number)
-        for row in chosen:
-            self._store.outbox.retry(row)
-        return len(chosen)
+        return sum(self._store.outbox.retry(row) for row in chosen)
 
     def _end(self, names: list[str]) -> None:
         for name in names:

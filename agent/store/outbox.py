@@ -148,12 +148,16 @@ class Outbox:
             self._statements.append((statement, (value, row.tries, tag)))
             return row.uplink
 
-    def retry(self, row: Waiting) -> None:
-        """Puts a parked report back."""
+    def retry(self, row: Waiting) -> bool:
+        """Puts a parked report back; False where that was done before, which the disk may not know yet."""
         with self._lock:
+            parked = self._parked.get(row.uplink, set())
+            if row.tag not in parked:
+                return False
+            parked.discard(row.tag)
             self._waiting[row.tag] = row
-            self._parked.get(row.uplink, set()).discard(row.tag)
             self._statements.append(("UPDATE outbox SET state = 'waiting', reason = '' WHERE id = ?", (row.tag,)))
+            return True
 
     def drop(self, uplink: str) -> int:
         """Forgets the reports of a removed uplink; gives how many still waited."""

@@ -51,6 +51,16 @@ def test_one_parked_report_or_all_of_them_are_sent_again(store: Store):
     assert ours.retry({"uplink": "province"}) == {"retried": 0}
 
 
+def test_a_report_is_put_back_once_also_before_that_is_on_disk(store: Store):
+    ours = outgoing(store)
+    assert ours.retry({"uplink": "province"}) == {"retried": 2}
+    store.outbox.accepted(1, HOUR)
+    assert ours.retry({"uplink": "province"}) == {"retried": 0}
+    assert [row.tag for row in sorted(store.outbox.waiting("province"))] == [2, 3], (
+        "what was accepted is not sent again"
+    )
+
+
 def test_a_number_that_is_not_parked_is_named(store: Store):
     with pytest.raises(ControlError) as refused:
         outgoing(store).retry({"uplink": "province", "number": 3})
@@ -64,3 +74,11 @@ def test_a_removed_centres_reports_are_dropped_and_counted(store: Store):
     with pytest.raises(ControlError) as refused:
         ours.drop({"uplink": "province"})
     assert refused.value.code == "UNKNOWN_UPLINK"
+
+
+def test_an_uplink_that_changed_its_type_leaves_nothing_that_keeps_rounds_for_ever(store: Store):
+    store.begin_cursor("province")
+    assert outgoing(store).drop({"uplink": "province"}) == {"dropped": 1}
+    store.flush()
+    with pytest.raises(KeyError):
+        store.drop("province")
