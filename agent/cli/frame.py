@@ -73,12 +73,12 @@ def run(arguments: argparse.Namespace, out: Messages) -> int:
     """0: the frame is sound; 1: it is not; 2: this is no frame at all, or the side that sent it must be given."""
     names = (*_PROTOCOLS, *_PAGES)
     if arguments.protocol not in names:
-        print(out.text("cli.frame.no_protocol", value=arguments.protocol, known=", ".join(names)), file=sys.stderr)
+        print(out.text("cli.frame.no_protocol", value=arguments.protocol, known=" ".join(names)), file=sys.stderr)
         for near in difflib.get_close_matches(arguments.protocol.lower(), names, n=1):
             print(out.text("cli.did_you_mean", value=near), file=sys.stderr)
         return 2
     if (name := _not_taken(arguments)) is not None:
-        taken = ", ".join(map(_typed, _taken(arguments.protocol)))
+        taken = " ".join(map(_typed, _taken(arguments.protocol)))
         print(
             out.text("cli.frame.not_taken", name=_typed(name), value=arguments.protocol, known=taken), file=sys.stderr
         )
@@ -155,7 +155,7 @@ def _fields(frame: Frame) -> dict[str, object]:
 def _run_page(shown: _Page, frame: bytes, arguments: argparse.Namespace, out: Messages) -> int:
     edition = arguments.edition or shown.editions[0]
     if edition not in shown.editions:
-        known = ", ".join(shown.editions)
+        known = " ".join(shown.editions)
         print(out.text("cli.wrong.choice", name="--edition", value=edition, allowed=known), file=sys.stderr)
         return 2
     options = {name: getattr(arguments, name) for name in shown.options}

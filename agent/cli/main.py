@@ -52,6 +52,7 @@ _WRONG_INPUT = 2
 _NO_BREAK = "\N{NO-BREAK SPACE}"
 _INTERRUPTED = 128 + signal.SIGINT
 
+_NAMES = ("name", "names", "other", "allowed")  # what a complaint calls options, arguments and choices
 _ARGPARSE_WORDS = (  # argparse's own complaints and our sentence for each
     (re.compile(r"the following arguments are required: (?P<names>.+)"), "required"),
     (re.compile(r"unrecognized arguments: (?P<names>.+)"), "unrecognized"),
@@ -108,7 +109,7 @@ class VerbParser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Says what is wrong with what was typed and ends with status 2."""
         print(self.format_usage(), file=sys.stderr)
-        print(self._translated(message), file=sys.stderr)
+        print("\n".join(page.wrapped(self._translated(message), self._messages.width)), file=sys.stderr)
         sys.exit(_WRONG_INPUT)
 
     def _described(self, actions: Sequence[argparse.Action]) -> Iterator[str]:
@@ -124,10 +125,17 @@ class VerbParser(argparse.ArgumentParser):
         text = action.help or ""
         return self._messages.text(text) if self._messages.has(text) else text
 
+    def _typed(self, told: str) -> str:
+        """A name or a list as argparse tells it, as the usage line writes it: no quotes, arguments by their metavar."""
+        shown = {action.dest: _metavar(action) for action in self._actions if not action.option_strings}
+        return " ".join(shown.get(word, word) for word in told.replace("'", "").split(", "))
+
     def _translated(self, message: str) -> str:
         for pattern, key in _ARGPARSE_WORDS:
             if found := pattern.fullmatch(message):
-                said = self._messages.text(f"cli.wrong.{key}", **found.groupdict())
+                words = found.groupdict()
+                words |= {name: self._typed(words[name]) for name in _NAMES if name in words and key != "unrecognized"}
+                said = self._messages.text(f"cli.wrong.{key}", **words)
                 expected = f"cli.expected.{found.groupdict().get('kind', '')}"
                 return said + (self._messages.text(expected) if self._messages.has(expected) else "")
         return message

@@ -132,7 +132,7 @@ def _compared(result: Mapping[str, Any], out: Messages) -> list[str]:
     comparison = result.get("comparison")
     if comparison is None:
         return []
-    names = {key: ", ".join(out.quantity(name) for name in comparison[key]) for key in _COMPARED}
+    names = {key: out.text("cli.comma").join(out.quantity(name) for name in comparison[key]) for key in _COMPARED}
     if not comparison["matched"]:
         texts = [out.text("read.no_match", shows=comparison["shows"])]
     else:

@@ -224,7 +224,7 @@ def _followed(scan: LineScan, task: _Task) -> str:
         except LineHeldError as error:
             return refusal_text(out, "LINE_HELD", {"line": line.name, "holder": error.holder})
         except LineDownError as error:
-            return refusal_text(out, "LINE_DOWN", {"line": line.name, "detail": error.detail})
+            return refusal_text(out, "LINE_DOWN", {"line": task.arguments.place, "detail": error.detail})
         except ControlError as refused:
             return refusal_text(out, refused.code, refused.arguments)
         except DaemonAwayError:

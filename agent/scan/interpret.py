@@ -47,7 +47,7 @@ def _nobody(heard: Hearing, unexplained: list[Garbled]) -> Iterator[Finding]:
     if unexplained:
         first = unexplained[0]
         yield Finding("noise", {**_evidence(first), "count": str(len(unexplained))})
-    elif not heard.strangers:
+    elif heard.asked and not heard.strangers:
         yield Finding("silent", {"asked": str(heard.asked)})
 
 

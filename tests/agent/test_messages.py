@@ -161,6 +161,23 @@ def test_where_neighbours_answer_the_line_itself_is_not_blamed_first(messages: M
     assert "qushui scan" in fault_text(messages, FaultCode.METER_NO_REPLY, "meter/pump", {})
 
 
+@pytest.mark.parametrize(
+    "said",
+    [FileNotFoundError(2, "No such file or directory", "x.jpg"), "No such file or directory",
+     "[Errno 2] could not open port /dev/x: [Errno 2] No such file or directory: '/dev/x'"],
+    ids=["error", "words", "pyserial"],
+)  # fmt: skip
+def test_what_the_system_said_is_said_in_the_language(said: object) -> None:
+    zh = Messages("zh")
+    assert zh.text("photo.wrong.FILE", path="x.jpg", detail=said) == "读不了 x.jpg：没有这个文件、目录或设备"
+    assert evidence_lines(zh, {"detail": str(said)}) == ["详情 没有这个文件、目录或设备"]
+    assert zh.text("photo.wrong.FILE", path="x.jpg", detail="quota 7") == "读不了 x.jpg：quota 7"
+
+
+def test_chinese_that_was_folded_behind_a_mark_has_no_blank_there() -> None:
+    assert not [key for key in Messages("zh").keys() if re.search("[，。；：、] ", Messages("zh").text(key))]
+
+
 def test_evidence_without_a_title_shows_its_key(messages: Messages) -> None:
     assert evidence_lines(messages, {"strange_thing": "7"}) == ["strange_thing 7"]
 

@@ -5,80 +5,21 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from collections.abc import Callable
 from contextlib import closing
-from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from agent.cli.main import main
 from agent.clock import SystemClock
 from agent.control import ControlError
 from agent.model import Round
-from agent.store.book_reader import BookReader
 from agent.store.store import Store
 from tests.agent.store.conftest import layout_of
 from tests.agent.test_photos import PNG
+from tests.cli.desk import READING, REPLACEMENT, Say, days_ago, ledger, ms_of, round_at
 from tests.fakes import QuietLog
 from tests.system.processes import Daemon
-
-Say = Callable[..., tuple[int, str, str]]
-
-AGENT = """station: {{id: pumphouse-12, timezone: Asia/Shanghai}}
-store: {{path: {state}/qushui.db, free_disk: 1MB}}
-clock: {{trust: host}}
-lines:
-  rs485-1: {{port: {state}/nowhere, baud: 9600}}
-meters:
-  main-flow: {{line: rs485-1, profile: tuf2000, address: "1", poll: 60s}}
-  pump-kwh: {{line: rs485-1, profile: dlt645-2007-single, address: "000000000012", poll: 60s}}
-  old-well: {{manual: [volume_forward]}}
-intakes:
-  well-3: {{code: "430281W0007", water: {{meter: main-flow, digits: 6}}}}
-  well-4: {{code: "430281W0008", water: {{meter: old-well}}}}
-"""
-READING = ("enter", "reading", "old-well", "volume_forward")
-REPLACEMENT = ("enter", "replacement", "pump-kwh", "--quantity", "energy_import")
-
-
-@pytest.fixture
-def here(tmp_path: Path) -> Path:
-    (tmp_path / "state").mkdir()
-    (tmp_path / "agent.yaml").write_text(AGENT.format(state=tmp_path / "state"), encoding="utf-8")
-    return tmp_path
-
-
-@pytest.fixture
-def say(here: Path, capsys: pytest.CaptureFixture[str]) -> Say:
-    def spoken(*words: str, lang: str = "en") -> tuple[int, str, str]:
-        capsys.readouterr()
-        status = main([*words, "--who", "Li", "-c", str(here / "agent.yaml"), "--lang", lang])
-        said = capsys.readouterr()
-        return status, said.out, said.err
-
-    return spoken
-
-
-def days_ago(days: int, hour: int = 8) -> str:
-    day = SystemClock("host").now() - timedelta(days=days)
-    return f"{day:%Y-%m-%d} {hour:02}:00"
-
-
-def ms_of(text: str) -> int:
-    return round(datetime.fromisoformat(f"{text}:00+08:00").timestamp() * 1000)
-
-
-def ledger(here: Path) -> list[Any]:
-    with closing(BookReader(here / "state" / "qushui.db")) as book:
-        return book.ledger()
-
-
-def round_at(here: Path, meter: str, at_ms: int) -> Any:
-    with closing(BookReader(here / "state" / "qushui.db")) as book:
-        return book.at(meter, at_ms)
 
 
 def test_a_reading_by_hand_is_a_round_with_its_own_time_and_its_evidence(here: Path, say: Say) -> None:
@@ -177,47 +118,6 @@ def test_a_photo_that_is_none_stops_the_entry(here: Path, say: Say) -> None:
     assert not (here / "state" / "qushui.db").exists()
 
 
-def test_a_replacement_keeps_both_registers_and_the_new_factor(here: Path, say: Say) -> None:
-    words = ("--old-final", "1240.5", "--new-initial", "0.1", "--ct", "100/5", "--pt", "10", "--reason", "burnt",
-             "--serial-old", "A1", "--serial-new", "B2", "--seal-new", "S9", "--tester", "Wang")  # fmt: skip
-    assert say(*REPLACEMENT, "--at", days_ago(1), *words)[0] == 0
-    (row,) = ledger(here)
-    assert (row.kind, row.subject, row.at_ms) == ("replacement", "pump-kwh", ms_of(days_ago(1)))
-    assert row.body == {
-        "quantity": "energy_import", "old_final": "1240.5", "new_initial": "0.1", "multiplier": "200", "reset": False,
-        "reason": "burnt", "serial_old": "A1", "serial_new": "B2", "seal_new": "S9", "tester": "Wang", "photo": [],
-    }  # fmt: skip
-    assert say("enter", "reading", "pump-kwh", "energy_import", "3.2", "--at", days_ago(0, 0))[0] == 0  # the new one's
-
-
-def test_a_replacement_without_the_old_number_is_asked(here: Path, say: Say) -> None:
-    status, _, err = say(*REPLACEMENT, "--at", days_ago(1), "--new-initial", "0")
-    assert status == 1
-    assert "lost" in err
-    assert say(*REPLACEMENT, "--at", days_ago(1), "--new-initial", "0", "--yes")[0] == 0
-    assert ledger(here)[0].body["old_final"] is None
-
-
-def test_a_replacement_entered_once_more_is_asked_so_that_nothing_is_booked_twice(here: Path, say: Say) -> None:
-    once = (*REPLACEMENT, "--at", days_ago(2), "--old-final", "1240.5", "--new-initial", "0.1")
-    assert say(*READING[:2], "pump-kwh", "energy_import", "1240", "--at", days_ago(3))[0] == 0
-    assert say(*once)[0] == 0
-    (row,) = ledger(here)[-1:]
-    corrected = (*REPLACEMENT, "--at", days_ago(1), "--old-final", "1241.5", "--new-initial", "0.1")
-    for again in (once, corrected):
-        status, _, err = say(*again)
-        assert (status, f"qushui enter withdrawal {row.id}" in " ".join(err.split())) == (1, True)
-    assert ledger(here)[-1] == row
-    assert say("enter", "withdrawal", str(row.id), "--reason", "slip")[0] == 0
-    assert say(*corrected)[0] == 0
-
-
-def test_a_second_replacement_after_the_new_register_was_read_is_not_asked(say: Say) -> None:
-    assert say(*REPLACEMENT, "--at", days_ago(4), "--old-final", "1240.5", "--new-initial", "0.1")[0] == 0
-    assert say(*READING[:2], "pump-kwh", "energy_import", "7", "--at", days_ago(3))[0] == 0
-    assert say(*REPLACEMENT, "--at", days_ago(2), "--old-final", "8", "--new-initial", "0")[0] == 0
-
-
 def polled(here: Path, *shown: tuple[str, str | None]) -> None:
     """Rounds of main-flow at these times; None: it gave no answer."""
     clock = SystemClock("host")
@@ -295,26 +195,6 @@ def test_only_what_stands_can_be_withdrawn_and_once(here: Path, say: Say, lang: 
     status, _, err = say("enter", "withdrawal", "2", *words, lang=lang)
     assert status == 2
     assert "3" in err
-
-
-def test_a_final_number_from_a_display_with_fewer_places_is_not_asked(here: Path, say: Say) -> None:
-    assert say("enter", "reading", "pump-kwh", "energy_import", "1240.55", "--at", days_ago(3))[0] == 0
-    words = ("--at", days_ago(2), "--new-initial", "0.1")
-    status, _, err = say(*REPLACEMENT, *words, "--old-final", "1240.4")
-    assert status == 1
-    assert "1240.55" in err
-    assert say(*REPLACEMENT, *words, "--old-final", "1240.5")[0] == 0
-    assert ledger(here)[-1].body["old_final"] == "1240.5", "as it was read"
-
-
-def test_a_number_that_was_withdrawn_is_no_longer_what_a_meter_showed(say: Say) -> None:
-    words = ("--old-final", "1240.5", "--new-initial", "0.1")
-    assert say("enter", "reading", "pump-kwh", "energy_import", "1240", "--at", days_ago(3))[0] == 0
-    assert say(*REPLACEMENT, "--at", days_ago(2), *words)[0] == 0
-    assert say("enter", "withdrawal", "2", "--reason", "slip")[0] == 0
-    status, _, err = say("enter", "reading", "pump-kwh", "energy_import", "3.2", "--at", days_ago(1))
-    assert status == 1
-    assert "1240" in err
 
 
 def test_a_nameplate_is_kept_with_its_photos_and_needs_one(here: Path, say: Say) -> None:
@@ -412,13 +292,3 @@ def test_a_running_agent_takes_it_down_and_refuses_what_is_no_declaration(here: 
                 daemon.ask("enter-reading", **{**reading, "meter": "old-well", "value": value})
     finally:
         assert daemon.stop() == 0
-
-
-def test_a_replacement_before_the_old_register_was_last_read_is_asked(here: Path, say: Say) -> None:
-    assert say("enter", "reading", "pump-kwh", "energy_import", "1240", "--at", days_ago(2))[0] == 0
-    words = ("--old-final", "1240.5", "--new-initial", "0.1")
-    status, _, err = say(*REPLACEMENT, "--at", days_ago(3), *words)
-    assert status == 1
-    assert "1240" in err
-    assert "replaced later" in err
-    assert say(*REPLACEMENT, "--at", days_ago(1), *words)[0] == 0

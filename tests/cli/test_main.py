@@ -80,7 +80,8 @@ def test_an_unknown_language_is_wrong_input(capsys: pytest.CaptureFixture[str], 
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["frame"], "缺少参数"),
+        (["frame"], "缺少参数：PROTOCOL HEX"),
+        (["report", "day"], "ACTION 不能是 day；可用 quarter monthly daily acceptance export"),
         (["frame", "modbus-rtu", "01", "--nonsense"], "--nonsense"),
         (["frame", "modbus-rtu", "01", "--direction"], "--direction 后面要有值"),
         (["frame", "modbus-rtu", "01", "--direction", "up"], "不能是 up"),

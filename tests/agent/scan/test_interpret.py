@@ -33,6 +33,7 @@ def codes(heard: Hearing) -> list[str]:
 
 def test_silence_is_told_from_noise() -> None:
     assert codes(Hearing(asked=64)) == ["silent"]
+    assert codes(Hearing(asked=0)) == [], "the port could not be opened: nobody was asked"
     assert codes(Hearing(asked=64, garbled=[garbled("3"), garbled("4")])) == ["noise"]
 
 
