@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
-from agent.derive.exact import ZERO, exact, hours, positive
+from agent.derive.exact import MS_PER_HOUR, ZERO, exact, hours, positive
 from agent.derive.flags import Qartod
 
 RUNS_NEEDED = 3
+SEEN_MS = 2 * MS_PER_HOUR
+"""Between readings farther apart than §9.5 joins by a line nobody sees whether the pump ran throughout."""
 POWER_LIMITS = (Decimal("0.10"), Decimal("0.25"))  # suspect, fail
 _TC = (Decimal("0.15"), Decimal("0.25"))
 _FLOW = (Decimal("0.3"), Decimal("1.3"))  # of rated flow
@@ -17,7 +19,8 @@ _FLOW = (Decimal("0.3"), Decimal("1.3"))  # of rated flow
 
 class Run(NamedTuple):
     """One run of a pump, from start to stop (UTC ms). Mean power and its time are those of the intervals in which it
-    ran throughout: its first and last interval hold standby, too. `water_m3` is what a meter saw, None without one.
+    ran throughout: its first and last interval hold standby, too, and so may those longer than two hours. `water_m3` is
+    what a meter saw, None without one.
     """
 
     pump: str
@@ -37,15 +40,16 @@ class Run(NamedTuple):
 
     @property
     @exact
-    def pumped_h(self) -> Decimal:
+    def pumped_h(self) -> Decimal | None:
         """For how long it pumped, h; from start to stop where no interval lay wholly inside.
 
-        Of its first and last interval only the part counts that their energy took at the mean power of the others.
+        Of its first and last interval, and of long ones, only the part counts that their energy took at the mean power
+        of the others. None where there are no others and starts and stops went unseen, as with meters that people read.
         """
-        whole_h = hours(max(0, self.end_ms - self.begin_ms))
-        power_kw = self.mean_kw
+        whole_ms = max(0, self.end_ms - self.begin_ms)
+        whole_h, power_kw = hours(whole_ms), self.mean_kw
         if not power_kw:
-            return whole_h
+            return whole_h if whole_ms <= 2 * SEEN_MS else None  # its first and its last interval
         return min(whole_h, self.running_h + (self.energy_kwh - self.running_kwh) / power_kw)
 
     @property
@@ -53,7 +57,7 @@ class Run(NamedTuple):
     def implied_flow_m3h(self) -> Decimal | None:
         """What the derived volume says the pump delivered, m³/h; None where volume or time is not known."""
         hours_ = self.pumped_h
-        return None if self.volume_m3 is None or hours_ <= 0 else self.volume_m3 / hours_
+        return None if self.volume_m3 is None or not hours_ else self.volume_m3 / hours_
 
 
 @exact

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from agent.derive.counter import CounterState
-from agent.derive.crosscheck import Run
+from agent.derive.crosscheck import SEEN_MS, Run
 from agent.derive.exact import MS_PER_HOUR, ZERO, OutOfDomain, hours, rounded_kwh
 from agent.derive.text import from_text, to_text
 
@@ -70,8 +70,9 @@ class Standby:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenRun:
-    """A run that has not ended. `inner_…` are the intervals in which the pump ran throughout; the latest one waits in
-    `latest_…`, since it may prove to be the last. `drop_kwh`: with less energy than this it is a short one.
+    """A run that has not ended. `inner_…` are the intervals in which the pump ran throughout, none longer than two
+    hours; the latest one waits in `latest_…`, since it may prove to be the last. `drop_kwh`: with less energy than this
+    it is a short one.
     """
 
     begin_ms: int
@@ -88,12 +89,13 @@ class OpenRun:
     ) -> OpenRun:
         """After one more interval of pumping."""
         known = self.volume_m3 is not None and volume_m3 is not None
+        is_inner = self.latest_ms <= SEEN_MS
         return OpenRun(
             begin_ms=self.begin_ms,
             energy_kwh=self.energy_kwh + energy_kwh,
             volume_m3=(self.volume_m3 or ZERO) + (volume_m3 or ZERO) if known else None,
-            inner_kwh=self.inner_kwh + self.latest_kwh,
-            inner_ms=self.inner_ms + self.latest_ms,
+            inner_kwh=self.inner_kwh + self.latest_kwh if is_inner else self.inner_kwh,
+            inner_ms=self.inner_ms + self.latest_ms if is_inner else self.inner_ms,
             latest_kwh=energy_kwh,
             latest_ms=max(0, duration_ms),
             drop_kwh=drop_kwh,

@@ -17,7 +17,8 @@ The body of a closing (JSON; volumes in m³, energies in kWh, both as decimal te
     unknown   true where a register was silent for too long
     registers {METER: {before: {id, at_ms, register}, after: {…}}}
     tally     the sums of `derive.uncertainty.Tally` since the account began
-    counts    {expected, good, runs, run_h, swaps, rollovers, gaps, flags: {WORD: n}, qc: {LEVEL: n}} since then
+    counts    {expected, good, runs, run_h, swaps, rollovers, gaps, flags: {WORD: n}, qc: {LEVEL: n}} since then; with
+              `unseen` the runs of which start, stop and hours are not known, where there are such
 
 `energy` and `pumping` are there where the water is converted. Everything is cumulative: a period is a difference.
 """

@@ -20,6 +20,7 @@ Counts = Mapping[str, Decimal]
 
 EXPECTED, GOOD = "expected", "good"
 RUNS, RUN_H, SWAPS, ROLLOVERS, GAPS = "runs", "run_h", "swaps", "rollovers", "gaps"
+UNSEEN = "unseen"  # runs between readings too far apart to see starts and stops
 _FLAG, _LEVEL = "flags/", "qc/"
 _WHOLE = (EXPECTED, GOOD, RUNS, SWAPS, ROLLOVERS, GAPS)
 _NONE: Counts = MappingProxyType({})
@@ -101,14 +102,18 @@ def of_interval(flags: Iterable[Flag], level: Qartod, ended: Iterable[Run]) -> C
 
 
 def of_runs(runs: Iterable[Run]) -> Counts:
-    """How many runs, and how long."""
+    """How many runs, and how long; apart from them those of which that is not known."""
     lengths = [run.pumped_h for run in runs]
-    return {RUNS: Decimal(len(lengths)), RUN_H: sum(lengths, ZERO)} if lengths else {}
+    known = [each for each in lengths if each is not None]
+    counts = {RUNS: Decimal(len(known)), RUN_H: sum(known, ZERO)} if known else {}
+    return counts | ({UNSEEN: Decimal(len(lengths) - len(known))} if len(known) < len(lengths) else {})
 
 
 def body_of(counts: Counts) -> dict[str, Any]:
     """The counts as a closing has them: whole numbers, hours as decimal text, words and levels by name."""
     body: dict[str, Any] = {name: int(counts.get(name, ZERO)) for name in _WHOLE}
+    if counts.get(UNSEEN):
+        body[UNSEEN] = int(counts[UNSEEN])
     body[RUN_H] = f"{counts.get(RUN_H, ZERO):.6f}"
     for group in (_FLAG, _LEVEL):
         named = {name.removeprefix(group): int(value) for name, value in counts.items() if name.startswith(group)}

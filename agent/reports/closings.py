@@ -145,7 +145,7 @@ def _counts(found: Mapping[str, Any]) -> Counts:
         flags={word: count for word, count in sorted(found.get("flags", _NOTHING).items()) if count},
         levels={level: count for level, count in sorted(found.get("qc", _NOTHING).items()) if count},
         starts=found.get("runs", 0),
-        run_h=found.get("run_h"),
+        run_h=None if found.get("unseen") else found.get("run_h"),
         swaps=found.get("swaps", 0),
         rollovers=found.get("rollovers", 0),
         gaps=found.get("gaps", 0),

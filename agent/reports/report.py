@@ -178,7 +178,9 @@ class Photo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """What the intake's account counted in the period. Flags: intervals that carry the word; levels: QARTOD."""
+    """What the intake's account counted in the period. Flags: intervals that carry the word; levels: QARTOD; `starts`
+    and `run_h` of the runs that ended in it, `run_h` None where readings were too far apart to see some of them.
+    """
 
     expected: int = 0
     good: int = 0
@@ -232,6 +234,13 @@ class IntakeReport:
     photos: tuple[Photo, ...]
     archive_version: int | None
     rows: tuple[Row, ...]
+
+    @property
+    def has_known_runs(self) -> bool:
+        """Whether starts and running hours are known: not where some went unseen, or where the pump ran and no run
+        ended, or where nothing tells runs.
+        """
+        return self.counts.run_h is not None and (self.counts.starts > 0 or self.pumping_kwh == 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

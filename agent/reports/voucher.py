@@ -144,8 +144,10 @@ def _boundaries(intake: IntakeReport, words: Wording) -> Pairs:
         yield "energy", f"{grouped(intake.energy_kwh)} kWh"
         yield "pumping", f"{grouped(intake.pumping_kwh)} kWh"
         yield "excluded", f"{grouped(intake.excluded_kwh)} kWh"
-    if counts.run_h is not None:
+    if intake.has_known_runs:
         yield "runs", words.text("voucher.runs_told", starts=counts.starts, hours=number(counts.run_h))
+    elif intake.pumping_kwh is not None:
+        yield "runs", words.text("voucher.runs_going_on" if counts.run_h is not None else "voucher.runs_unseen")
 
 
 def _coefficients(intake: IntakeReport, words: Wording) -> str:

@@ -6,7 +6,7 @@ import pytest
 
 from agent.derive.crosscheck import POWER_LIMITS, Run, all_beyond, is_likely_flow, observed_tc
 from agent.derive.flags import Qartod
-from tests.agent.derive.sites import HOUR, D
+from tests.agent.derive.sites import HOUR, START, D, run, said, site
 
 
 def ran(mean_kw="14.6", energy="100", water=None):
@@ -44,8 +44,27 @@ def test_an_implied_flow_is_likely_between_a_third_and_four_thirds_of_the_rated_
 
 def test_the_implied_flow_counts_the_time_that_the_energy_took_and_not_the_poll_intervals():
     # 12 kW throughout one of three intervals of an hour; 3 kWh each in the first and the last are a quarter of an hour
-    run = Run("pump", 0, 3 * HOUR, D(18), D(45), D(1), D(12))
-    assert run.implied_flow_m3h == 30
+    ended = Run("pump", 0, 3 * HOUR, D(18), D(45), D(1), D(12))
+    assert ended.implied_flow_m3h == 30
+
+
+def test_of_a_run_between_readings_far_apart_nobody_knows_the_hours():
+    month = 30 * 24 * HOUR
+    assert Run("pump", 0, month, D(1000), D(2200), D(0), D(0)).pumped_h is None
+    assert Run("pump", 0, month, D(1000), D(2200), D(0), D(0)).implied_flow_m3h is None
+    assert Run("pump", 0, 4 * HOUR, D(60), D(120), D(0), D(0)).pumped_h == 4  # two intervals of two hours
+
+
+def test_a_gap_inside_a_run_counts_with_the_time_that_its_energy_took():
+    """12 kW; between 4 and 10 o'clock nobody read, and 24 kWh were used: two of the six hours."""
+    shown = [0, *(6 + 12 * hour for hour in range(4)), 66, 78, 84, 84]  # starts at half past, stops at half past
+    times = [0, 1, 2, 3, 4, 10, 11, 12, 13]
+    intervals, _ = run(
+        site(period_ms=HOUR), [said(START + at * HOUR, kwh) for at, kwh in zip(times, shown, strict=True)]
+    )
+    (ended,) = [each for interval in intervals for each in interval.ended]
+    assert ended.mean_kw == 12
+    assert ended.pumped_h == 7  # 84 kWh
 
 
 def test_a_water_meter_beside_it_judges_the_coefficient_and_proposes_another():

@@ -95,6 +95,34 @@ def test_of_a_month_read_by_hand_only_what_flowed_behind_the_coefficients_end_is
     assert (told.volume_m3, told.withheld_m3, told.voucher_m3) == (volume, withheld, volume - withheld)
 
 
+def test_running_hours_of_a_meter_that_people_read_are_not_known() -> None:
+    """Months with 1000 kWh each by a pump of 15 kW: two and a half days of pumping that nobody saw start or stop."""
+    account = Store(converted(standby_kw=Decimal("0.01")))
+    account.declare(coefficient())
+    first = midnight_ms(date(2024, 7, 1), ZONE)
+    for number, (day, shown) in enumerate([(0, 0), (30, 1000), (60, 2000), (92, 2000), (122, 2000)], 1):
+        at_ms = first + day * DAY_MS
+        account.hear(heard(number, "pump-kwh", at_ms, is_manual=True, energy_import=shown))
+    span = span_of(SpanKind.QUARTER, "2024Q3", ZONE)
+    standings = [standing_of(at_ms, 1, account.body(at_ms)) for at_ms in span.edges_ms(ZONE)]
+    told = intake(facts_of(standings), span=span)
+    assert told.pumping_kwh is not None
+    assert told.pumping_kwh > 1900
+    assert told.counts.run_h is None
+    assert not told.has_known_runs
+
+
+def test_a_period_in_which_the_pump_ran_and_no_run_ended_has_no_running_hours() -> None:
+    counts = {"expected": 0, "good": 0, "flags": {}, "qc": {}, "runs": 0, "run_h": "0.000000"}
+    told = intake(facts_of([standing(BEGIN, "0", counts=counts), standing(END, "30", counts=counts)]))
+    assert not told.has_known_runs
+    still = intake(facts_of([standing(BEGIN, "0", counts=counts), standing(END, "0", counts=counts)]))
+    assert still.has_known_runs
+    over = {**counts, "runs": 1, "run_h": "24.000000"}
+    ended = intake(facts_of([standing(BEGIN, "0", counts=counts), standing(END, "30", counts=over)]))
+    assert (ended.has_known_runs, ended.counts.starts, ended.counts.run_h) == (True, 1, 24)
+
+
 @pytest.mark.parametrize(
     ("share", "withheld"), [("20.000000333", "20.000000"), ("19.999999667", "20.000000"), ("19.5000004", "19.500000")]
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import io
 import json
@@ -108,6 +109,21 @@ def test_the_page_with_the_signatures_says_whose_voucher_it_is() -> None:
     """On A4 it may be the second one, without the head of the first."""
     evidence = of(".zh.html").decode().split("<h2>证据</h2>")[1]
     assert "2026-09 · =1+1 · 4302810001" in evidence
+
+
+@pytest.mark.parametrize(("run_h", "words"), [(None, "读数间隔太长"), ("0", "没有结束的运行")])
+def test_a_voucher_states_no_running_hours_that_nobody_knows(run_h: str | None, words: str) -> None:
+    counts = {"expected": 0, "good": 0, "flags": {}, "qc": {}, "runs": 0, "run_h": "0"}
+    ends = [standing(BEGIN, "0"), standing(END, "10", counts={**counts, **({"unseen": 2} if run_h is None else {})})]
+    found = {each.name: each.content.decode() for each in package(
+        report(facts_of(ends)), SEALING, Messages("zh"), formats=("html", "csv")
+    )}  # fmt: skip
+    (page,) = (text for name, text in found.items() if name.endswith(".html"))
+    assert words in page
+    assert "0 小时" not in page
+    (table,) = (text for name, text in found.items() if name.endswith("-intakes.csv"))
+    (row,) = csv.DictReader(io.StringIO(table.removeprefix("\ufeff")))
+    assert (row["运行小时"], row["开泵次数"]) == ("", "")
 
 
 def test_the_stamp_and_the_times_of_a_voucher_are_never_broken() -> None:
