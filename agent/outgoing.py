@@ -106,6 +106,8 @@ class Outgoing:
                 return {"retried": self._retry_reports(name, wanted)}
             return {"retried": self._store.retry_parked(name, wanted)}
         except (KeyError, ValueError) as error:
+            if number is None:
+                raise ControlError("UNKNOWN_UPLINK", uplink=name) from error
             raise ControlError("UNKNOWN_ROW", uplink=name, number=number) from error
 
     def drop(self, arguments: Mapping[str, Any]) -> dict[str, Any]:

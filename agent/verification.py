@@ -111,7 +111,7 @@ class NoChainError(Exception):
 
 
 class NotOursError(Exception):
-    """The file is a database of something else, or none at all."""
+    """The file is a database of something else, or none; with "bare", one without tables, copied without its log."""
 
 
 @contextmanager
@@ -131,7 +131,8 @@ def opened(path: Path) -> Iterator[sqlite3.Connection]:
         connection.execute("BEGIN")
         tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         if not tables >= _OURS:
-            raise NotOursError
+            (pages,) = connection.execute("PRAGMA page_count").fetchone()
+            raise NotOursError("bare" if pages and not tables else "")
         if connection.execute("PRAGMA user_version").fetchone()[0] < _SCHEMA:
             raise NoChainError
         yield connection

@@ -35,6 +35,7 @@ from drivers.registry import DRIVERS
 
 HELP_KEY = "cli.verb.archive"
 _HINT = re.compile("[，；：,;:]")  # what follows in a key's meaning is how to write it
+_UNIT = re.compile(r"[，,] ?((?:万 |10 000 )?(?:m³(?:/[hs])?|mm|cm|m|kW))$")  # but for its unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +52,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = ("check", "show", "export")
     parser.add_argument("action", nargs="?", choices=actions, default="check", help="cli.archive.action")
     parser.add_argument("intake", nargs="?", metavar="INTAKE", help="cli.archive.intake")
-    parser.add_argument("-c", "--config", type=Path, default=DEFAULT_CONFIG, help="cli.archive.config")
+    parser.add_argument("-c", "--config", type=Path, default=DEFAULT_CONFIG, metavar="FILE", help="cli.archive.config")
     parser.add_argument("--json", action="store_true", help="cli.json_option")
 
 
 def run(arguments: argparse.Namespace, out: Messages) -> int:
-    """0; 1 when an archive lacks something or a certificate has ended; 2 for a wrong file or a wrong name."""
+    """0; 1 when an archive lacks something or is none, or a certificate has ended; 2 for a wrong file or name."""
     try:
         config = load(arguments.config, drivers=DRIVERS, uplink_settings=settings_models())
     except FormErrors as errors:
@@ -161,7 +162,9 @@ def _facts(form: type[BaseModel], data: Mapping[str, Any], out: Messages) -> Ite
 
 
 def _meaning(form: type[BaseModel], key: str, out: Messages) -> str:
-    return _HINT.split(out.text(f"field.{locale_name(form)}.{key}"))[0]
+    text = out.text(f"field.{locale_name(form)}.{key}")
+    unit = _UNIT.search(text)
+    return _HINT.split(text)[0] + (f" {unit[1]}" if unit else "")
 
 
 def _export(config: Config, names: Sequence[str], as_json: bool, out: Messages) -> int:
@@ -171,8 +174,8 @@ def _export(config: Config, names: Sequence[str], as_json: bool, out: Messages) 
         print(out.text("cli.archive.one"), file=sys.stderr)
         return 2
     if not found:
-        print(out.text("cli.archive.none"), file=sys.stderr)
-        return 2
+        print(f"{names[0]}: {out.text('cli.archive.none')}", file=sys.stderr)
+        return 1
     document = _document(config, found[0], out)
     if as_json:
         print(json.dumps(document, ensure_ascii=False))

@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--quantity", metavar="QUANTITY", help="cli.profiles.quantity_option")
     parser.add_argument("--row", type=int, default=1, metavar="N", help="cli.profiles.row_option")
-    parser.add_argument("-c", "--config", type=Path, default=DEFAULT_CONFIG, help="cli.profiles.config")
+    parser.add_argument("-c", "--config", type=Path, default=DEFAULT_CONFIG, metavar="FILE", help="cli.profiles.config")
     parser.add_argument("--json", action="store_true", help="cli.json_option")
 
 

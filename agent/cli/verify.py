@@ -96,7 +96,8 @@ def _source(path: Path) -> Iterator[tuple[sqlite3.Connection, Unpacked | None]]:
     except NotAPackageError as error:
         raise _WrongInputError("verify.wrong.package", file=path, member=error.member) from error
     except NotOursError as error:
-        raise _WrongInputError("verify.wrong.file", file=path) from error
+        key = "bare" if "bare" in error.args else "file"
+        raise _WrongInputError(f"verify.wrong.{key}", file=path, log=f"{path.name}-wal") from error
 
 
 def _is_packed(path: Path) -> bool:

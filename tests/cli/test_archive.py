@@ -70,7 +70,7 @@ def test_what_is_missing_is_named_for_people_and_machines(site: Path, capsys: py
 def test_the_page_shows_all_of_it_in_both_languages(site: Path, lang: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["archive", "show", "-c", str(site), "--lang", lang]) == 0
     out, err = capsys.readouterr()
-    for shown in ("三号井", "4302810001", "TUF-26-0417", "100/5", "98231", "W3@1"):
+    for shown in ("三号井", "4302810001", "TUF-26-0417", "100/5", "98231", "W3@1", "m³/h", "mm", "kW"):
         assert shown in out
     assert "field." not in out + err
 
@@ -116,7 +116,8 @@ def test_an_export_lists_the_nameplates_of_its_meters(site: Path, capsys: pytest
 def test_wrong_input_is_refused(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["archive", "check", "well", "-c", str(site), "--lang", "en"]) == 2
     assert "There is no intake well" in capsys.readouterr().err
-    assert main(["archive", "export", "bare", "-c", str(site)]) == 2
+    assert main(["archive", "export", "bare", "-c", str(site)]) == 1, "it has no archive"
+    assert "bare" in capsys.readouterr().err
     (site.parent / "w.yaml").write_text("point: {nam: x}\n", encoding="utf-8")
     assert main(["archive", "check", "-c", str(site), "--lang", "en"]) == 2
     assert "did you mean name?" in capsys.readouterr().err

@@ -58,6 +58,16 @@ def test_what_is_no_database_or_package_is_said_to_be_neither(tmp_path, capsys):
     assert "isadirectory" in refused(capsys, tmp_path, "en")
 
 
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_a_database_copied_without_the_log_beside_it_is_said_to_be_just_that(site, tmp_path, capsys, lang):
+    store = site.open()
+    assert store.flush()
+    shutil.copy(site.path, tmp_path / "copy.db")
+    text = refused(capsys, tmp_path / "copy.db", lang)
+    assert "copy.db-wal" in text
+    assert "reportexport" in text
+
+
 def test_a_zip_of_something_else_is_said_to_be_no_package(tmp_path, capsys):
     path = tmp_path / "photos.zip"
     for name in ("well.jpg", "manifest.json"):

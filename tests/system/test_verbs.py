@@ -137,6 +137,9 @@ def test_a_row_that_is_not_parked_is_not_retried(say: Say) -> None:
     said = say("outbox", "retry", "cloud", "1")
     assert said.status in {0, 1}
     assert "0 rounds" in said.out or "no parked round" in said.err
+    said = say("outbox", "retry", "nobody")
+    assert said.status == 1
+    assert "no queue of a platform nobody" in said.err
 
 
 def test_outbox_retry_wants_a_platform(say: Say) -> None:
