@@ -94,18 +94,17 @@ def _withdrawn(rounds: Sequence[ReceivedRound], truth: Path) -> Iterator[Withdra
     origins = {found.meter: str(found.source.get("origin", "")) for found in rounds if found.source}
     with truth.open(encoding="ascii") as lines:
         counted = series(lines, _EXACT_METER, "volume_forward")
-    for intake, seen in sorted(totals.items()):
-        (first_ms, first), (last_ms, last) = min(seen), max(seen)
-        if counted and last_ms > first_ms:
+    for intake, readings in sorted(totals.items()):
+        seen = [each for each in readings if counted and counted[0][0] <= each[0] <= counted[-1][0]]
+        (first_ms, first), (last_ms, last) = min(seen, default=(0, Decimal(0))), max(seen, default=(0, Decimal(0)))
+        if last_ms > first_ms:  # before and after what the exact meter counted nobody knows the truth
             true_m3 = _at(counted, last_ms) - _at(counted, first_ms)
             yield Withdrawn(intake=intake, origin=origins[intake], volume_m3=last - first, true_m3=true_m3)
 
 
 def _at(counted: Sequence[tuple[int, Decimal]], at_ms: int) -> Decimal:
-    """What the meter stood at: straight between two answers, else the nearest one."""
-    after = bisect_left(counted, at_ms, key=lambda each: each[0])
-    if after in {0, len(counted)}:
-        return counted[min(after, len(counted) - 1)][1]
+    """What the meter stood at, straight between two answers; `at_ms` is not outside of them."""
+    after = max(1, bisect_left(counted, at_ms, key=lambda each: each[0]))
     (ms_0, value_0), (ms_1, value_1) = counted[after - 1], counted[after]
     return value_0 + (value_1 - value_0) * (at_ms - ms_0) / (ms_1 - ms_0)
 

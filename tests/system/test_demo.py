@@ -101,6 +101,9 @@ def test_a_demo_that_is_killed_leaves_no_process(place):
         time.sleep(0.05)
 
 
+AT_MS = 1_795_219_200_000  # 2026-11-21T08:00 in China
+
+
 def a_round(number: int, value: str) -> dict[str, object]:
     return {
         "id": f"9f3c2a71-{number}",
@@ -111,6 +114,23 @@ def a_round(number: int, value: str) -> dict[str, object]:
         "values": {"flow_rate": value},
         "quality": {},
     }
+
+
+def test_water_is_compared_only_while_the_exact_meter_counted(tmp_path):
+    received, truth = tmp_path / "received.sqlite", tmp_path / "truth.jsonl"
+    with closing(Archive(received)) as archive:
+        for number in range(1, 6):
+            told = a_round(number, "36") | {"meter": "well-3"}
+            told |= {"values": {"volume_withdrawn": f"{number}.000"}, "origin": "measured"}
+            rounds, complaints = judge(json.dumps([told]).encode(), None)
+            assert complaints == []
+            archive.keep("pumphouse-12", rounds, 0)
+    with truth.open("w") as journal:
+        for number in (3, 4, 5):  # the exact meter was there two seconds later
+            values = {"volume_forward": f"{number}.000"}
+            journal.write(json.dumps({"at_ms": AT_MS + 1000 * number, "meter": "field-flow", "values": values}) + "\n")
+    (found,) = balanced(store=tmp_path / "none.db", received=received, truth=truth).withdrawn
+    assert (found.volume_m3, found.true_m3) == (2, 2)
 
 
 def test_the_books_name_what_is_lost_repeated_and_wrong(tmp_path):
@@ -127,10 +147,9 @@ def test_the_books_name_what_is_lost_repeated_and_wrong(tmp_path):
             rounds, complaints = judge(json.dumps([a_round(number, value)]).encode(), None)
             assert complaints == []
             archive.keep("pumphouse-12", rounds, 0)
-    at_ms = 1_795_219_200_000
     with truth.open("w") as journal:
         for number in range(1, 5):
-            entry = {"at_ms": at_ms + 1000 * number, "meter": "main-flow", "values": {"flow_rate": f"{number}.50"}}
+            entry = {"at_ms": AT_MS + 1000 * number, "meter": "main-flow", "values": {"flow_rate": f"{number}.50"}}
             journal.write(json.dumps(entry) + "\n")
     books = balanced(store=store, received=received, truth=truth)
     assert json.loads(books.as_json()) == {
