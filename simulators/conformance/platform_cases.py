@@ -21,6 +21,7 @@ from simulators.stations.tally import Tally
 
 _NOISE = bytes.fromhex("7E00681668FF7E16010368")
 _OVERSIZE_S = 20.0  # a platform gives up half a frame within it
+_TWICE_S = 3.0  # longer than our stations wait behind a confirm, so that what passes here is safe with them
 _SLOW_GAP_S = 0.02
 _FIRST = frozenset({"connection", "report", "kinds"})  # tried whatever the platform does
 _SPLIT_BYTES = 5
@@ -66,9 +67,13 @@ def connects(link: PlatformLink) -> Finding:
 
 
 def report(link: PlatformLink) -> Finding:
-    """A timed report."""
+    """A timed report: acknowledged, and once. An SZY206 station could take a second confirm for its next report's."""
     frame = link.side.report()
-    return judged(link, frame, _deliver(link, frame))
+    finding = judged(link, frame, _deliver(link, frame))
+    if finding.verdict is not Verdict.PASSED:
+        return finding
+    others = link.listen(lambda answer: link.side.is_answer(answer, frame), min(link.limit_s, _TWICE_S))
+    return differs("acknowledged-often", link.trace, count=1 + len(others)) if others else finding
 
 
 def kinds(link: PlatformLink) -> Finding:
@@ -78,8 +83,9 @@ def kinds(link: PlatformLink) -> Finding:
         wanted += [Kind.MANUAL, Kind.TEST, Kind.UNIFORM, Kind.HOURLY]
     missing, heard = [], []
     for kind in wanted:
-        if not _deliver(link, link.side.report(kind)):
-            missing.append(kind.value)
+        frame = link.side.report(kind)
+        if not _deliver(link, frame):
+            missing.append(f"{frame.function if isinstance(link.side, Sl651Side) else frame.afn:02X}")
             heard.append(link.trace[-1])
     if missing:
         return failed("kinds-unacknowledged", heard, kinds=" ".join(missing))

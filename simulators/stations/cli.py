@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import os
 import re
@@ -11,6 +12,8 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from agent.messages import LANGUAGES, Messages, language_of
@@ -35,6 +38,14 @@ _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, None: 1
 _HEX = re.compile(r"[0-9A-Fa-f]+")
 _STATION_DIGITS, _PASSWORD_DIGITS = 10, 4
 LAST_CENTRE = 255
+_TROUBLES: Mapping[int, str] = MappingProxyType(
+    {
+        errno.ECONNREFUSED: "refused",
+        errno.ETIMEDOUT: "silent",
+        errno.ENETUNREACH: "no-route",
+        errno.EHOSTUNREACH: "no-route",
+    }
+)
 
 
 def add_arguments(subparsers: Any) -> None:
@@ -162,7 +173,9 @@ def run(arguments: argparse.Namespace) -> int:
 
     def progress(left: int) -> None:
         if not arguments.quiet:
-            print(messages.text("stations.progress", left=left, **tally.as_json()), file=sys.stderr, flush=True)
+            failed = _failed(tally, messages) if tally.failed_connections else ""
+            line = messages.text("stations.progress", left=left, **tally.as_json()) + failed
+            print(line, file=sys.stderr, flush=True)
 
     began_s = time.monotonic()
     try:
@@ -171,8 +184,28 @@ def run(arguments: argparse.Namespace) -> int:
         print(messages.text("stations.cannot-begin", detail=str(error)), file=sys.stderr)
         return _INPUT_IS_WRONG
     result = {"event": "stations.done", **tally.as_json(), "seconds": round(time.monotonic() - began_s, 1)}
+    if not arguments.quiet:
+        print("\n".join(_verdict(tally, arguments, messages)), file=sys.stderr, flush=True)
     print(json.dumps(result), flush=True)
     return _DONE if tally.is_good and tally.connections else _FIELD_SAYS_NO
+
+
+def _failed(tally: Tally, messages: Messages) -> str:
+    """How many connections could not be made, and why the last one."""
+    reason = messages.text(f"stations.trouble.{_TROUBLES.get(tally.connect_error, 'other')}")
+    return messages.text("stations.failed", count=tally.failed_connections, reason=reason)
+
+
+def _verdict(tally: Tally, arguments: argparse.Namespace, messages: Messages) -> list[str]:
+    """What came of the run, in words: what is good, or what is not and what to look at next."""
+    counts: dict[str, Any] = {**tally.as_json(), "protocol": arguments.protocol, "place": arguments.place}
+    if not tally.connections:
+        return [messages.text("stations.verdict.nobody", **counts) + _failed(tally, messages)]
+    found = [name for name in ("unanswered", "wrongly_acknowledged") if counts[name]]
+    if not found:
+        return [messages.text("stations.verdict.good", **counts)]
+    found += [name for name in ("lost", "violations") if counts[name]]
+    return [messages.text(f"stations.verdict.{name}", **counts) for name in (*found, "try")]
 
 
 def _shares(arguments: argparse.Namespace) -> Any:

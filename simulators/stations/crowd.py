@@ -7,6 +7,7 @@ reading never block, and what a platform does not take stays in that station's o
 
 from __future__ import annotations
 
+import errno
 import heapq
 import math
 import resource
@@ -127,6 +128,7 @@ class Crowd:
         elif line.is_open and now.s >= station.wake_s:
             station.tick(now)
         elif not line.is_open and now.s >= line.until_s:
+            self._tally.connect_error = errno.ETIMEDOUT
             self._close(line, now, is_lost=True)
         if line.is_open:
             self._write(at, line, now)
@@ -151,14 +153,17 @@ class Crowd:
         line.socket.setblocking(False)
         line.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         line.until_s = now.s + _CONNECT_S
-        if line.socket.connect_ex(self._address) not in {0, _IN_PROGRESS}:
+        error = line.socket.connect_ex(self._address)
+        if error not in {0, _IN_PROGRESS}:
+            self._tally.connect_error = error
             self._close(line, now, is_lost=True)
             return
         self._selector.register(line.socket, selectors.EVENT_WRITE, at)
 
     def _connected(self, line: _Line, now: Moment) -> None:
         assert line.socket is not None
-        if line.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+        if error := line.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            self._tally.connect_error = error
             self._close(line, now, is_lost=True)
             return
         line.is_open = True

@@ -58,6 +58,7 @@ class Tally:
     bytes_out: int = 0
     bytes_in: int = 0
     latencies: Latencies = field(default_factory=Latencies)
+    connect_error: int = 0  # errno of the last connection that could not be made
 
     @property
     def is_good(self) -> bool:
@@ -66,7 +67,7 @@ class Tally:
 
     def as_json(self) -> dict[str, Any]:
         """The counts and latencies in ms."""
-        names = (name for name in self.__slots__ if name != "latencies")
+        names = (name for name in self.__slots__ if name not in {"latencies", "connect_error"})
         shown = {"p50": self.latencies.quantile_s(0.5), "p99": self.latencies.quantile_s(0.99)}
         shown["most"] = self.latencies.most_s if self.latencies.count else None
         return {name: getattr(self, name) for name in names} | {

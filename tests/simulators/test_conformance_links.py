@@ -118,6 +118,18 @@ def test_what_the_fact_sheet_calls_uncertain_differs_and_does_not_fail(ack: str,
     assert (found.verdict, found.reason) == (Verdict.DIFFERS, reason)
 
 
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_platform_that_acknowledges_one_report_twice_differs(protocol: str) -> None:
+    with CentreServer(protocol, ack="again:0.3") as centre:
+        found = platform(centre, "report")["report"]
+    assert (found.verdict, found.reason, found.arguments["count"]) == (Verdict.DIFFERS, "acknowledged-often", 2)
+
+
+def test_kinds_of_report_that_are_not_acknowledged_are_named_by_their_function() -> None:
+    with CentreServer("szy206", ack="normal,never") as centre:
+        assert platform(centre, "report", "kinds")["kinds"].arguments["kinds"] == "81"
+
+
 def test_a_platform_that_checks_no_password_differs() -> None:
     with CentreServer("sl651") as centre:
         found = platform(centre, "password", "centre")

@@ -159,10 +159,36 @@ def test_the_command_ends_with_one_line_of_counts(capsys: pytest.CaptureFixture[
     assert counts["latency_ms"]["p50"] <= counts["latency_ms"]["p99"]
 
 
-def test_a_platform_that_loses_reports_is_the_fields_no() -> None:
+@pytest.mark.parametrize(
+    ("ack", "said"),
+    [("never", ["1 报重发"]), ("close", ["1 报重发", "断开了 2 个"]), ("bad-crc", ["1 报重发", "6 个不合规"])],
+)
+def test_a_platform_that_loses_reports_is_the_fields_no(
+    ack: str, said: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with CentreServer("sl651", ack=ack) as centre:
+        place = f"127.0.0.1:{centre.port}"
+        assert command("sl651", place, "--every", 0, "--timeout", "100ms", "--lang", "zh") == 1
+    *lines, last = capsys.readouterr().err.splitlines()
+    assert last.endswith(f"qushui-sim conformance platform sl651 {place}")
+    assert all(any(words in line for line in lines) for words in said)
+
+
+def test_a_platform_that_nobody_can_reach_is_named_with_the_reason(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        place = f"127.0.0.1:{unused.getsockname()[1]}"
+    assert command("sl651", place, "--every", 0, "--lang", "en") == 1
+    *_, progress, last = capsys.readouterr().err.splitlines()
+    assert place in last
+    assert "refused: nobody listens there" in progress
+    assert "refused: nobody listens there" in last
+
+
+def test_only_the_result_is_said_where_that_is_wanted(capsys: pytest.CaptureFixture[str]) -> None:
     with CentreServer("sl651", ack="never") as centre:
-        words = (f"127.0.0.1:{centre.port}", "--every", 0, "--timeout", "100ms")
-        assert command("sl651", *words) == 1
+        place = f"127.0.0.1:{centre.port}"
+        assert command("sl651", place, "--every", 0, "--timeout", "100ms", "--quiet") == 1
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize(

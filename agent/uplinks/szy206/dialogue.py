@@ -129,7 +129,10 @@ class Szy206Dialogue:
     def receive(self, data: bytes, now: Moment) -> Step:
         """Takes what arrived; what is no frame is skipped and said."""
         self._heard_s = now.s
-        return self._taken(self._receiver.feed(data), now)
+        step = self._taken(self._receiver.feed(data), now)
+        if now.s >= self._paused_until_s > -math.inf:  # behind all of it: a second confirm may lie in the same piece
+            step = _joined(step, self._resumed(now))
+        return step
 
     def answer(self, token: int, result: Mapping[str, Any] | None, now: Moment) -> Step:
         """Answers a query, or a setting that was carried out; silence for what was not, and for broadcasts."""
@@ -259,8 +262,7 @@ class Szy206Dialogue:
         flight.until_s, self._paused_until_s = math.inf, now.s + self._options.confirm_pause_s
         if not flight.frames:
             self._flight = None
-        step = Step(happenings=happenings)
-        return step if self._options.confirm_pause_s else _joined(step, self._resumed(now))
+        return Step(happenings=happenings)
 
     def _resumed(self, now: Moment) -> Step:
         """No second confirm came: the next frame of the report goes, or the next report may."""

@@ -64,3 +64,13 @@ def test_confirms_of_repeats_are_not_too_many():
     (sent,) = station.send(delivery(2), moment(13)).data
     station.receive(confirm(sent), moment(14))
     assert station.is_ready
+
+
+def test_a_second_confirm_in_the_same_piece_is_never_the_next_frames():
+    station = dialogue()
+    (sent,) = station.send(delivery(content=BOTH), moment(0)).data
+    told = station.receive(2 * confirm(sent), moment(1))
+    assert told.happenings == (Partly(tag=1, frames=1), *UNASKED.happenings)
+    (second,) = told.data
+    assert parse(second).func != parse(sent).func
+    assert not station.is_ready
