@@ -52,6 +52,7 @@ _PAGES: Mapping[str, _Page] = MappingProxyType(
     }
 )
 _FIELDS = ("transaction", "address", "function", "direction", "register", "count", "data", "exception", "crc")
+_SHOWN_HEX = 24  # characters of a word that is no hex
 _SEPARATORS = re.compile(r"0[xX]|[\s:,;_-]+")
 
 
@@ -86,7 +87,7 @@ def run(arguments: argparse.Namespace, out: Messages) -> int:
     try:
         frame = bytes_of(" ".join(arguments.hex))
     except ValueError as error:
-        print(out.text("cli.frame.bad_hex", value=str(error)), file=sys.stderr)
+        print("\n".join(page.wrapped(_no_hex(str(error), out), out.width)), file=sys.stderr)
         return 2
     if arguments.protocol in _PAGES:
         return _run_page(_PAGES[arguments.protocol], frame, arguments, out)
@@ -126,15 +127,23 @@ def _run_modbus(
     return 0
 
 
+def _no_hex(word: str, out: Messages) -> str:
+    """What is wrong with a word: a character, by its place, or a digit too few or too many."""
+    shown = word if len(word) <= _SHOWN_HEX else f"{word[:_SHOWN_HEX]}…"
+    if wrong := re.search("[^0-9a-fA-F]", word):
+        return out.text("cli.frame.bad_hex", value=shown, character=wrong[0], place=wrong.start() + 1)
+    return out.text("cli.frame.odd_hex" if word else "cli.frame.no_hex", value=shown, count=len(word))
+
+
 def bytes_of(text: str) -> bytes:
     """The bytes that hex digits stand for, with or without blanks, colons, dashes and 0x.
 
     Raises:
-        ValueError: with the word that is none.
+        ValueError: with the word that is none; empty where there is no word.
     """
     words = [word for word in _SEPARATORS.split(text) if word]
     if not words:
-        raise ValueError(text.strip())
+        raise ValueError("")
     if all(len(word) <= 2 for word in words):  # noqa: PLR2004 - single bytes; "1 3 0" is read as 01 03 00
         words = [word.zfill(2) for word in words]
     for word in words:

@@ -158,6 +158,22 @@ def test_where_length_does_not_tell_the_direction_is_asked_for(capsys: pytest.Ca
     assert json.loads(out)["data"] == "000010"
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("01 0G 03", "“0G” is not hex: character 2 is G (0-9 A-F)."),
+        ("0103000000020", "“0103000000020” has 13 digits, an odd number: two make a byte"),
+        ("A" * 3001, "“AAAAAAAAAAAAAAAAAAAAAAAA…” has 3001 digits, an odd number: two make a byte"),
+        (" ", 'There are no hex bytes; type them as "01 03 00 00 00 02 C4 0B".'),
+    ],
+    ids=["character", "odd", "long", "nothing"],
+)  # fmt: skip
+def test_what_is_wrong_with_hex_is_named_by_its_place(capsys: pytest.CaptureFixture[str], text: str, said: str) -> None:
+    status, out, err = shown(capsys, "modbus-rtu", text)
+    assert (status, out) == (2, "")
+    assert " ".join(err.split()).startswith(said)
+
+
 @pytest.mark.parametrize("text", ["01 0G", "010", "hello", "", "01 03 0"])
 def test_what_is_no_hex_is_wrong_input(capsys: pytest.CaptureFixture[str], text: str) -> None:
     status, out, err = shown(capsys, "modbus-rtu", text)
