@@ -40,7 +40,7 @@ def labelled(label: str, text: str, *, indent: int, column: int, width: int) -> 
     """`text` wrapped beside a `label` that begins at `indent`; the text begins at `column`."""
     lines = wrapped(text, width - column) or [""]
     head = padded(" " * indent + label, column)
-    if width_of(head) > column:  # a long label has a line of its own
+    if label and width_of(head.rstrip()) >= column:  # a label that leaves no blank has a line of its own
         return [head, *(" " * column + line for line in lines)]
     return [(head + lines[0]).rstrip(), *(" " * column + line for line in lines[1:])]
 

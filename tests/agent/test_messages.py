@@ -175,7 +175,8 @@ def test_what_the_system_said_is_said_in_the_language(said: object) -> None:
 
 
 def test_chinese_that_was_folded_behind_a_mark_has_no_blank_there() -> None:
-    assert not [key for key in Messages("zh").keys() if re.search("[，。；：、] ", Messages("zh").text(key))]
+    texts = map(Messages("zh").text, Messages("zh").keys())
+    assert not [text for text in texts if re.search("[，。；：、] ", text)]
 
 
 def test_evidence_without_a_title_shows_its_key(messages: Messages) -> None:
@@ -223,6 +224,11 @@ def test_english_words_stay_whole() -> None:
 
 def test_a_word_wider_than_the_page_is_not_cut() -> None:
     assert page.wrapped("a /dev/serial/by-id/usb-FTDI-if00 b", 10) == ["a", "/dev/serial/by-id/usb-FTDI-if00", "b"]
+
+
+def test_a_label_never_touches_what_stands_beside_it() -> None:
+    assert page.labelled("1234", "x", indent=2, column=7, width=20) == ["  1234 x"]
+    assert page.labelled("流量", "x", indent=2, column=6, width=20) == ["  流量", "      x"]
 
 
 def test_a_table_too_wide_for_a_phone_becomes_blocks() -> None:
