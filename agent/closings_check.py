@@ -28,7 +28,7 @@ _CLOSING = "SELECT body FROM closing WHERE intake = ? AND at_ms = ? ORDER BY rev
 class Altered(NamedTuple):
     """A closing that is not what was told of its hour: `number` of the round that tells it, and both volumes in m³.
 
-    Where the volumes are the same, `told` and `found` are the hashes of the closing's body.
+    Where the volumes are the same, or one of them is none, `told` and `found` are the hashes of the closing's body.
     """
 
     number: int
@@ -46,22 +46,25 @@ def altered_closings(connection: sqlite3.Connection, spell: Callable[[int], tupl
             row = connection.execute(_CLOSING, (intake, at_ms)).fetchone()
         except ValueError:  # a name that is no text; its layout is broken, and says so
             continue
-        if row is None:
+        if row is None or (volume is None and not sha256):
             continue
         found, body_sha256 = _volume_of(row[0]), hashlib.sha256(str(row[0]).encode()).hexdigest()
-        is_same = _same(found, volume)
+        is_same = volume is not None and _same(found, volume)
         if body_sha256 == sha256 or (is_same and not sha256):
             pending.pop((intake, at_ms), None)
         else:
-            both = (sha256, body_sha256) if is_same else (volume, found)
+            both = (sha256, body_sha256) if is_same or not (volume and found) else (volume, found)
             pending[intake, at_ms] = Altered(number, intake, at_ms, *both)
     return [pending[key] for key in sorted(pending)]
 
 
 def _told(
     connection: sqlite3.Connection, spell: Callable[[int], tuple[int | None, Any]]
-) -> Iterator[tuple[int, str, int, str, str]]:
-    """Round, intake, hour (UTC ms), total, and hash of the closing, of each reading that tells one, by number."""
+) -> Iterator[tuple[int, str, int, str | None, str]]:
+    """Round, intake, hour (UTC ms), total, and hash of the closing, of each reading that tells one, by number.
+
+    The total is None where an hour is open again.
+    """
     query = "SELECT id, meter, quantities FROM layout WHERE protocol = ?"
     places: dict[int, tuple[str, int]] = {}
     for number, meter, names in connection.execute(query, (INTAKE,)):
@@ -77,8 +80,8 @@ def _told(
             until = (1 << 62) if end is None else end
         meter, place = places[layout]
         texts = unpack(body)
-        if offset_ms is not None and place < len(texts) and (total := texts[place]) is not None:
-            yield number, meter, boot_ms + offset_ms, total, _hash_in(raw)
+        if offset_ms is not None and place < len(texts):
+            yield number, meter, boot_ms + offset_ms, texts[place], _hash_in(raw)
 
 
 def _hash_in(raw: bytes) -> str:

@@ -129,7 +129,7 @@ class Explaining:
         again = None if intake is None else derived_again(self._book, intake, told)
         found: Node = {"kind": "again", "intake": told.layout.meter, "at_ms": told.at_ms, "values": {}}
         if again is None:
-            found |= {"rests_on": [self._boundary(row, levels) for row in hours]}
+            found |= {"rests_on": [self._boundary(row, levels) for row in hours if not row.is_open]}
         else:
             assert intake is not None
             layout = replace(told.layout, version=intake.version)

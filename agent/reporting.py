@@ -82,9 +82,7 @@ class Reporting:
 
     def reach(self) -> tuple[int, int] | None:
         """The first and the last hour (UTC ms) that any of the intakes has figures for; None: there are none yet."""
-        sql = "SELECT min(at_ms), max(at_ms) FROM closing WHERE intake = ?"
-        found = [self._book.rounds.query(sql, (settings.name,))[0] for settings in self._intakes]
-        known = [(first, last) for first, last in found if first is not None]
+        known = [reach for each in self._intakes if (reach := self._book.reach(each.name)) is not None]
         return (min(first for first, _ in known), max(last for _, last in known)) if known else None
 
     def kept_rounds(self, report: Report) -> list[tuple[int, int]]:

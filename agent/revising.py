@@ -32,8 +32,8 @@ _NOTHING: Mapping[str, Any] = {}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Revision:
-    """Why a closed hour is not as first told: its earlier totals (m³), oldest first, and the late rows. `told` is
-    the number of the round that settled it at first.
+    """Why an hour is not as first told, or is open again: its earlier totals (m³), oldest first, and the late rows.
+    `told` is the number of the round that settled it at first.
     """
 
     earlier: tuple[Decimal, ...]
@@ -51,7 +51,8 @@ def revision_of(book: BookReader, intake: str, row: ClosingRow) -> Revision | No
     told = max(first.number, first.body.get("after", _NOTHING).get("number", 0))
     late = (each for each in book.ledger() if each.kind in _CHANGES_WATER and each.round > told)
     because = (each for each in late if each.subject in subjects and each.at_ms is not None and each.at_ms <= until_ms)
-    earlier = tuple(Decimal(each.body["settled"]["volume"]) for each in known[:-1])
+    past = known if row.is_open else known[:-1]
+    earlier = tuple(Decimal(each.body["settled"]["volume"]) for each in past)
     return Revision(earlier=earlier, because=tuple(because), told=told)
 
 
@@ -62,13 +63,13 @@ def _subjects(body: Mapping[str, Any]) -> Iterator[str]:
 
 
 def revised_hours(book: BookReader, told: StoredRound) -> list[ClosingRow]:
-    """Of the closed hours on both sides of an intake's reading those that were settled anew."""
+    """Of the hours on both sides of an intake's reading those that were settled anew, or are open again."""
     intake, at_ms = told.layout.meter, told.at_ms
     if at_ms is None:
         return []
     beside = [
-        *book.closings(intake, at_ms - _NEAR_MS, at_ms)[-1:],
-        *book.closings(intake, at_ms + 1, at_ms + _NEAR_MS)[:1],
+        *book.closings(intake, at_ms - _NEAR_MS, at_ms, with_open=True)[-1:],
+        *book.closings(intake, at_ms + 1, at_ms + _NEAR_MS, with_open=True)[:1],
     ]
     return [row for row in beside if row.revision > 1]
 

@@ -130,9 +130,7 @@ def _without_data(
     span = report.span
     if reach is None:
         return _nothing("never", span, arguments, out)
-    first, last = (
-        span_with(span.kind, local_day(at_ms - 1, site.timezone), site.timezone) for at_ms in reach
-    )
+    first, last = (span_with(span.kind, local_day(at_ms - 1, site.timezone), site.timezone) for at_ms in reach)
     if span.end_ms <= reach[0]:
         return _nothing("before_first", span, arguments, out, first=site.local(reach[0]), earliest=first.name)
     if span.begin_ms >= reach[1]:

@@ -37,6 +37,7 @@ from agent.derive.records import coefficient_from
 from agent.intakes.comparing import Proposal
 from agent.intakes.memory import Memory, memory_of
 from agent.intakes.outcome import Declared, Heard, Late, Outcome
+from agent.intakes.saying import reopened
 from agent.intakes.scene import Scene
 from agent.intakes.settings import IntakeSettings
 from agent.intakes.sources import sources_of
@@ -95,6 +96,12 @@ class Account:
         """The latest time that it heard, UTC ms."""
         return self._memory.heard_ms
 
+    @property
+    def closed_ms(self) -> int | None:
+        """The last full hour that it closed, UTC ms."""
+        hour = self._memory.closing.hour
+        return None if hour is None else hour.at_ms
+
     def declare(self, declared: Declared) -> None:
         """Takes a declaration in. Raises: Late, OutOfDomain."""
         at_ms = declared.at_ms
@@ -137,6 +144,10 @@ class Account:
         turn.hear(self._scene)
         self._memory = turn.memory
         return turn.outcomes
+
+    def reopened(self, at_ms: int, *, is_midnight: bool) -> list[Outcome]:
+        """What says that a full hour was closed and, with what is declared now, is open again."""
+        return list(reopened(self._scene, at_ms, self.number, is_midnight=is_midnight))
 
     def state_text(self) -> str:
         """Everything it remembers, as one line of JSON; the same account gives the same text."""

@@ -21,6 +21,7 @@ The body of a closing (JSON; volumes in m³, energies in kWh, both as decimal te
               `unseen` the runs of which start, stop and hours are not known, where there are such
 
 `energy` and `pumping` are there where the water is converted. Everything is cumulative: a period is a difference.
+An hour that is open again, since something declared later holds its register, has the body `outcome.OPEN` instead.
 """
 
 from __future__ import annotations

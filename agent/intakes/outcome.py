@@ -38,6 +38,10 @@ class Declared:
     who: str
 
 
+OPEN = '{"form":1,"open":true}'
+"""The body of an hour that was closed and, heard again with what was declared since, is not any more."""
+
+
 class Derived(NamedTuple):
     """A reading of the intake itself, to be stored as a round of the meter that bears the intake's name.
 

@@ -12,7 +12,8 @@ where a coefficient ended in it without a successor: the part behind its end is 
 `rules` are those that found something. What has no value is left out. A closing has instead of an interval:
 `before` and `after` {id, at_ms, total}, the readings around it; `method`, `settled` the total that both sides use;
 `hour` and `day` the volumes, `flags` and `day_flags` their words; `registers` {METER: {before, after}}; `closing` the
-SHA-256 of the closing's body as it is stored, so that the seal of the reading covers all of it.
+SHA-256 of the closing's body as it is stored, so that the seal of the reading covers all of it. One of an hour that is
+open again has only that hash and `open`.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from typing import Any
 from agent.derive.convert import Part
 from agent.derive.flags import Qartod, worst
 from agent.intakes.closing import Hour
+from agent.intakes.outcome import OPEN
 from agent.intakes.track import Booked
 from agent.rules.contract import Judgement
 
@@ -141,3 +143,9 @@ def closing_proof(hour: Hour, *, origin: str, judged: Judgement, software: str) 
         if flags:
             body[name] = [str(flag) for flag in flags]
     return canonical(body | _rules(judged))
+
+
+def reopened_proof(*, origin: str, software: str) -> str:
+    """What the readings of an hour say that was closed and is open again."""
+    body = {"form": FORM, "origin": origin, "open": True, "qc": int(Qartod.MISSING), "software": software}
+    return canonical(body | {"closing": hashlib.sha256(OPEN.encode()).hexdigest()})

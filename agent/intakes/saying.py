@@ -9,8 +9,16 @@ from agent.derive.exact import MS_PER_HOUR, ZERO
 from agent.derive.flags import Flag
 from agent.intakes.closing import Hour
 from agent.intakes.memory import Memory
-from agent.intakes.outcome import Closed, Derived, Outcome
-from agent.intakes.proof import ORIGIN_DERIVED, ORIGIN_MANUAL, ORIGIN_MEASURED, booked_proof, canonical, closing_proof
+from agent.intakes.outcome import OPEN, Closed, Derived, Outcome
+from agent.intakes.proof import (
+    ORIGIN_DERIVED,
+    ORIGIN_MANUAL,
+    ORIGIN_MEASURED,
+    booked_proof,
+    canonical,
+    closing_proof,
+    reopened_proof,
+)
 from agent.intakes.scene import Done, Scene
 from agent.model import Value
 from agent.rules.contract import Judgement
@@ -70,6 +78,15 @@ def closings(
             said[DAY] = (hour.day_m3, day_words)
         proof = closing_proof(hour, origin=origin, judged=judged, software=scene.software)
         yield _derived(hour.at_ms, MS_PER_HOUR, said, proof)
+
+
+def reopened(scene: Scene, at_ms: int, number: int, *, is_midnight: bool) -> Iterator[Outcome]:
+    """An hour that was told as closed and, heard again up to round `number`, is open: its readings have no values."""
+    yield Closed(at_ms, number, OPEN, None)
+    quantities = (WITHDRAWN, HOUR, DAY) if is_midnight else (WITHDRAWN, HOUR)
+    origin = ORIGIN_DERIVED if scene.settings.is_converted else ORIGIN_MEASURED
+    proof = reopened_proof(origin=origin, software=scene.software)
+    yield Derived(at_ms, MS_PER_HOUR, quantities, (None,) * len(quantities), {}, proof)
 
 
 def _derived(at_ms: int, period_ms: int, said: Said, proof: str) -> Derived:

@@ -38,8 +38,9 @@ _EVENT = (
     " DO UPDATE SET ended_ms = ?7, level = max(level, ?8), last = max(last, ?9), body = ?10"
 )
 _MIDNIGHT = (
-    "SELECT at_ms, number, state FROM closing WHERE intake = ? AND state IS NOT NULL AND at_ms <= ? AND number >= ?"
-    " ORDER BY at_ms DESC, revision DESC LIMIT 1"
+    "SELECT at_ms, number, state FROM closing AS c WHERE intake = ? AND state IS NOT NULL AND at_ms <= ?"
+    " AND number >= ? AND revision = (SELECT max(revision) FROM closing WHERE intake = c.intake AND at_ms = c.at_ms)"
+    " ORDER BY at_ms DESC LIMIT 1"
 )
 _NEWEST = (
     "SELECT raw FROM round WHERE number > ? AND layout IN (SELECT id FROM layout WHERE protocol = ? AND meter = ?)"
@@ -61,12 +62,21 @@ class Account(Protocol):
         """The latest time that it heard, UTC ms."""
         ...
 
+    @property
+    def closed_ms(self) -> int | None:
+        """The last full hour that it closed, UTC ms."""
+        ...
+
     def declare(self, declared: Declared) -> None:
         """Takes a declaration in. Raises: Late, OutOfDomain."""
         ...
 
     def hear(self, heard: Heard) -> list[Outcome]:
         """What follows from a round."""
+        ...
+
+    def reopened(self, at_ms: int, *, is_midnight: bool) -> list[Outcome]:
+        """What says that an hour was closed and is open again."""
         ...
 
     def state_text(self) -> str:
@@ -111,6 +121,7 @@ class Book:
         self.number = 0  # every round up to it was heard or does not concern this intake
         self.told = 0
         self.saved = -1  # `number` as of the last row of table `account`
+        self._again_ms: int | None = None  # up to this hour it has closed again what it had closed; None: not repeating
         self._reader = reader
         self._layouts: dict[tuple[tuple[str, ...], int], Layout] = {}
 
@@ -133,7 +144,7 @@ class Book:
         self.told = number
         for (raw,) in self._reader.rounds.query(_NEWEST, (number, INTAKE, self.intake.name)):
             self.told = max(number, int(unpack_raw(raw)[-1]))
-        self._open(text, number)
+        self._open(text, number, gone)
         return self.declare(rows, rows, gone)
 
     def change(self, rows: Sequence[Declared], gone: int) -> list[Declared]:
@@ -142,7 +153,7 @@ class Book:
         assert self.change_to is not None
         text = self.account.state_text()
         self.intake, self.change_to, self._layouts, self.saved = self.change_to, None, {}, -1
-        self._open(text, self.number)
+        self._open(text, self.number, gone)
         return self.declare(rows, rows, gone)
 
     def declare(self, new: Sequence[Declared], rows: Sequence[Declared], gone: int) -> list[Declared]:
@@ -167,14 +178,18 @@ class Book:
                     continue
                 at_ms, number, text = (0, 0, None) if back is None else back
                 bound_ms = at_ms - 1
-                self._open(text, number)
+                self._open(text, number, gone)
                 self.is_back = True
                 waiting = [each for each in rows if each not in refused]
         return refused
 
-    def _open(self, text: str | None, number: int) -> None:
+    def _open(self, text: str | None, number: int, gone: int) -> None:
         self.account = self.intake.open(text)
         self.number = max(number, self.account.number)
+        closed_ms = self.account.closed_ms
+        if closed_ms is None and not gone:  # else what lies before its first hour was closed over rounds that are gone
+            closed_ms = 0
+        self._again_ms = closed_ms if self.is_repeating else None
         self.findings.load(self._reader, self.account.heard_ms)
 
     def _midnight(self, at_ms: int, gone: int) -> tuple[int, int, str] | None:
@@ -188,8 +203,8 @@ class Book:
     def hear(self, heard: Heard) -> Told:
         """Steps the account over a round; gives what is new."""
         assert self.account is not None
-        told, found = Told(), list[Found]()
         is_known = heard.number <= self.told
+        told, found = Told() if is_known else self._reopen(_FAR), list[Found]()
         is_revised = False
         for outcome in self.account.hear(heard):
             match outcome:
@@ -198,6 +213,9 @@ class Book:
                         mark = max(heard.number, self.told)
                         told.derived.append(self._packed(outcome, mark, is_revised=is_revised))
                 case Closed():
+                    if is_known:
+                        told.add(self._reopen(outcome.at_ms))
+                        self._again_ms = outcome.at_ms
                     told.statements.append((_CLOSING, (self.intake.name, *outcome)))
                     is_revised = is_known and self._differs(outcome)
                 case Found():
@@ -206,6 +224,25 @@ class Book:
                     found.append(outcome)
         self.findings.follow(found, is_known=is_known)
         self.passed(heard.number)
+        return told
+
+    def caught_up(self) -> Told:
+        """Once it has heard again all that it had told: what of that is open again."""
+        return Told() if self.is_repeating else self._reopen(_FAR)
+
+    def _reopen(self, until_ms: int) -> Told:
+        """Hours that stood closed between the last one that closed again and `until_ms`, and have not closed again."""
+        told = Told()
+        if self._again_ms is None or self.account is None:
+            return told
+        for row in self._reader.closings(self.intake.name, self._again_ms + 1, until_ms - 1):
+            for outcome in self.account.reopened(row.at_ms, is_midnight=row.state is not None):
+                if isinstance(outcome, Closed):
+                    told.statements.append((_CLOSING, (self.intake.name, *outcome)))
+                elif isinstance(outcome, Derived):
+                    told.derived.append(self._packed(outcome, self.told, is_revised=True))
+        if until_ms == _FAR:
+            self._again_ms = None
         return told
 
     def _differs(self, closed: Closed) -> bool:

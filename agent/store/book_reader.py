@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from agent.intakes.outcome import OPEN
 from agent.intakes.withdrawing import WITHDRAWAL
 from agent.model import INTAKE, MANUAL, StoredRound
 from agent.store.ledger import COLUMNS
@@ -18,12 +19,16 @@ from agent.store.reader import Reader
 
 _CLOSINGS = (
     "SELECT at_ms, revision, number, body, state FROM closing AS c WHERE intake = ? AND at_ms BETWEEN ? AND ?"
-    " AND revision = (SELECT max(revision) FROM closing WHERE intake = c.intake AND at_ms = c.at_ms) ORDER BY at_ms"
+    " AND revision = (SELECT max(revision) FROM closing WHERE intake = c.intake AND at_ms = c.at_ms) AND body != ?"
+    " ORDER BY at_ms"
 )
 _REACH = (  # each of them alone is a look at one end of the key; together in one SELECT they read every row
     "SELECT (SELECT min(at_ms) FROM closing WHERE intake = ?1), (SELECT max(at_ms) FROM closing WHERE intake = ?1)"
 )
-_REVISIONS = "SELECT at_ms, revision, number, body, state FROM closing WHERE intake = ? AND at_ms = ? ORDER BY revision"
+_REVISIONS = (
+    "SELECT at_ms, revision, number, body, state FROM closing WHERE intake = ? AND at_ms = ? AND body != ?"
+    " ORDER BY revision"
+)
 _TOLD = (
     "SELECT number FROM round WHERE number BETWEEN ? AND ? AND boot_ms = ?"
     " AND layout IN (SELECT id FROM layout WHERE protocol = ? AND meter = ? AND period_ms = ?)"
@@ -36,7 +41,8 @@ _CLOSING_READINGS = (
 )
 _REACHES = (  # a midnight to begin from, or nothing derived since
     "SELECT 1 WHERE EXISTS"
-    " (SELECT 1 FROM closing WHERE intake = ?1 AND state IS NOT NULL AND at_ms <= ?2 AND number >= ?3)"
+    " (SELECT 1 FROM closing AS c WHERE intake = ?1 AND state IS NOT NULL AND at_ms <= ?2 AND number >= ?3"
+    " AND revision = (SELECT max(revision) FROM closing WHERE intake = c.intake AND at_ms = c.at_ms))"
     " OR NOT EXISTS (SELECT 1 FROM closing WHERE intake = ?1 AND at_ms >= ?2)"
 )
 _EVENTS = (
@@ -83,6 +89,11 @@ class ClosingRow(NamedTuple):
     number: int
     body: dict[str, Any]
     state: str | None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the hour was closed and is open again."""
+        return "open" in self.body
 
 
 class ClosingReading(NamedTuple):
@@ -143,9 +154,13 @@ class BookReader:
         """The declarations that count no longer, each with the number of the one that withdrew it."""
         return {row.body["id"]: row.id for row in self.ledger(WITHDRAWAL)}
 
-    def closings(self, intake: str, from_ms: int, to_ms: int) -> list[ClosingRow]:
-        """Those of the full hours from `from_ms` to `to_ms`, both included, ascending; the newest revision of each."""
-        return [_closing(row) for row in self.rounds.query(_CLOSINGS, (intake, from_ms, to_ms))]
+    def closings(self, intake: str, from_ms: int, to_ms: int, *, with_open: bool = False) -> list[ClosingRow]:
+        """Those of the full hours from `from_ms` to `to_ms`, both included, ascending; the newest revision of each.
+
+        Hours that were closed and are open again only `with_open`.
+        """
+        found = self.rounds.query(_CLOSINGS, (intake, from_ms, to_ms, "" if with_open else OPEN))
+        return [_closing(row) for row in found]
 
     def closing(self, intake: str, at_ms: int) -> ClosingRow | None:
         """The newest revision of one full hour; None while it is not closed."""
@@ -157,8 +172,8 @@ class BookReader:
         return None if first_ms is None else (first_ms, last_ms)
 
     def revisions(self, intake: str, at_ms: int) -> list[ClosingRow]:
-        """All revisions of one full hour, the first one first."""
-        return [_closing(row) for row in self.rounds.query(_REVISIONS, (intake, at_ms))]
+        """All revisions of one full hour, the first one first, without those that only opened it again."""
+        return [_closing(row) for row in self.rounds.query(_REVISIONS, (intake, at_ms, OPEN))]
 
     def told(self, intake: str, at_ms: int, period_ms: int, first: int, last: int = _END) -> StoredRound | None:
         """The newest reading of an intake dated exactly `at_ms` (UTC ms), of the rounds from `first` on, to `last`."""

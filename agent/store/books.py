@@ -133,7 +133,7 @@ class Books:
                     self._catch_up(book, committed, taken.dates, end_s, told)
         if is_dated:
             self._hear_live(taken, layouts, committed, prefix, told)
-            self._tell()
+            self._tell(told)
         self.is_behind = is_dated and any(book.number < taken.top for book in self._running())
 
     def joined(self, later: Taken, before: int, layouts: Layouts) -> None:
@@ -283,12 +283,13 @@ class Books:
             self._epoch = self._reader.rounds.epoch
         return f"{self._epoch}-"
 
-    def _tell(self) -> None:
-        """Faults of rules, and the end of those that stopped an account."""
+    def _tell(self, told: Told) -> None:
+        """Hours that are open again, Faults of rules, and the end of those that stopped an account."""
         for book in self._running():
             if book.account is None or book.is_repeating:
                 continue
             with self._guard(book):
+                told.add(book.caught_up())
                 book.findings.tell()
                 self._faults.cleared(FaultCode.INTAKE_STOPPED, place_of(book.intake.name))
 

@@ -24,6 +24,7 @@ class CountingAccount:
         self.counted: list[int] = kept.get("counted", [])
         self.factor = Decimal(kept.get("factor", "1"))
         self.high_ms: int | None = kept.get("high_ms")
+        self.closed_ms: int | None = kept.get("closed_ms")
         self.waiting: list[Declared] = []
 
     def state_text(self) -> str:
@@ -35,6 +36,7 @@ class CountingAccount:
             "counted": self.counted,
             "factor": str(self.factor),
             "high_ms": self.high_ms,
+            "closed_ms": self.closed_ms,
         }
         return json.dumps(kept)
 
@@ -44,6 +46,9 @@ class CountingAccount:
         if self.heard_ms is not None and declared.at_ms <= self.heard_ms:
             raise Late(declared.at_ms)
         self.waiting.append(declared)
+
+    def reopened(self, at_ms: int, *, is_midnight: bool) -> list[Outcome]:
+        raise AssertionError(f"every hour closes again, {at_ms} too ({is_midnight=})")
 
     def hear(self, heard: Heard) -> list[Outcome]:
         if heard.number <= self.number:
@@ -70,6 +75,7 @@ class CountingAccount:
         if since_ms is not None:
             for hour_ms in range(since_ms // HOUR_MS * HOUR_MS + HOUR_MS, heard.at_ms + 1, HOUR_MS):
                 is_midnight = (hour_ms + ZONE_MS) % (24 * HOUR_MS) == 0
+                self.closed_ms = hour_ms
                 body = json.dumps({"total": str(before_total)})
                 outcomes.append(Closed(hour_ms, before_number, body, before if is_midnight else None))
                 outcomes.append(Derived(hour_ms, HOUR_MS, ("volume_hour",), (before_total,), {}, proof))
