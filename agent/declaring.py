@@ -23,7 +23,6 @@ from agent.model import MANUAL, Layout, Round
 from agent.quantities import QUANTITIES
 from agent.settings import Config
 from agent.store.database import StoreHeldError
-from agent.store.ledger import BEGINS_ANEW
 from agent.store.reader import Reader
 from agent.store.store import Store
 
@@ -41,19 +40,9 @@ _TIMEOUT_S = 30.0  # the disk may be slow
 class Declarations:
     """Takes declarations into a store. After an answer a kill or a power cut does not lose them."""
 
-    def __init__(
-        self,
-        store: Store,
-        *,
-        clock: Clock,
-        period_ms: Callable[[str], int | None],
-        anew: Callable[[str], None] = lambda _: None,
-    ) -> None:
-        """`period_ms`: how often a meter is read, None for one that is not configured; `anew` is told whose register
-        begins anew.
-        """
+    def __init__(self, store: Store, *, clock: Clock, period_ms: Callable[[str], int | None]) -> None:
+        """`period_ms`: how often a meter is read, None for one that is not configured."""
         self._store = store
-        self._anew = anew
         self._clock = clock
         self._period_ms = period_ms
 
@@ -72,8 +61,6 @@ class Declarations:
                 row = self._store.declare(kind, subject, at_ms, body, who)
             case _:
                 raise ControlError("BAD_DECLARATION")
-        if kind in BEGINS_ANEW:
-            self._anew(subject)
         self._settle()
         return {"id": row}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
+from typing import NamedTuple
 
 from agent.entries import Entry
 from agent.faults import FaultCode, FaultSink
@@ -13,6 +14,20 @@ from agent.quantities import QUANTITIES
 
 Baseline = Mapping[str, Decimal]
 """The last good value of each counter of one meter."""
+
+
+class Anew(NamedTuple):
+    """A counter's register begins anew: it was replaced or decided upon (`register` None: what comes next is the
+    measure), or it rolled over from `fell_from` and has been booked up to `register`.
+    """
+
+    register: Decimal | None = None
+    fell_from: Decimal = Decimal(0)
+
+    def measure(self, last: Decimal) -> Decimal | None:
+        """What the next value is held against instead of `last`; `last` itself where it is from after the rollover."""
+        return last if self.register is not None and last < self.fell_from else self.register
+
 
 _FAULTS = {
     Reason.OUT_OF_RANGE.value: FaultCode.METER_OUT_OF_RANGE,
@@ -58,15 +73,24 @@ _EVERY = frozenset(_FAULTS.values())
 class Judge:
     """Keeps the baselines of all meters and raises what the rules find. A meter's rounds come from one thread."""
 
-    def __init__(self, *, faults: FaultSink, baseline: Callable[[str], Mapping[str, str]]) -> None:
-        """`baseline` gives the last good counters of a meter as stored decimal text; asked once for each meter."""
+    def __init__(
+        self,
+        *,
+        faults: FaultSink,
+        baseline: Callable[[str], Mapping[str, str]],
+        begun: Callable[[str], Sequence[tuple[str, Anew]]] = lambda _: (),
+    ) -> None:
+        """`baseline` gives the last good counters of a meter as stored decimal text; asked once for each meter.
+
+        `begun` gives, once each and in order, which of its registers begin anew; asked before each round.
+        """
         self._faults = faults
         self._baseline = baseline
+        self._begun = begun
         self._entries: dict[tuple[str, str], Sequence[Entry]] = {}
         self._baselines: dict[str, Baseline] = {}
         self._raised: dict[str, frozenset[FaultCode]] = {}
         self._doubts: dict[tuple[str, str], frozenset[str]] = {}
-        self._anew: set[str] = set()
 
     def knows(
         self, meter: str, version: str, entries: Sequence[Entry], *, doubts: frozenset[str] = frozenset()
@@ -83,30 +107,32 @@ class Judge:
         """From now on only these are UNCONFIRMED."""
         self._doubts[meter, version] = doubts
 
-    def begins_anew(self, meter: str) -> None:
-        """Somebody has said that a register of it was replaced, set, or turned over: `baseline` is asked again.
-
-        From any thread; counts from the meter's next round on.
-        """
-        self._anew.add(meter)
-
     def __call__(self, found: Round) -> Round:
         """The round with its flags."""
         meter = found.layout.meter
-        if meter in self._anew:
-            self._anew.discard(meter)
-            self._baselines.pop(meter, None)
         entries = self._entries.get((meter, found.layout.version), ())
         if not entries:
             return found
+        begun = self._begun(meter)
         if meter not in self._baselines:
-            stored = self._baseline(meter)
+            stored = self._baseline(meter)  # it knows of what has begun
             self._baselines[meter] = {quantity: Decimal(text) for quantity, text in stored.items()}
+        elif begun:
+            self._begin(meter, begun)
         doubts = self._doubts.get((meter, found.layout.version), frozenset())
         judged, self._baselines[meter] = qualify(entries, found, self._baselines[meter], doubts)
         if judged is not found or self._raised.get(meter, _EVERY):
             self._report(judged, meter)
         return judged
+
+    def _begin(self, meter: str, begun: Sequence[tuple[str, Anew]]) -> None:
+        baseline = dict(self._baselines[meter])
+        for quantity, anew in begun:
+            last = baseline.pop(quantity, None)
+            measure = None if last is None else anew.measure(last)
+            if measure is not None:
+                baseline[quantity] = measure
+        self._baselines[meter] = baseline
 
     def _report(self, judged: Round, meter: str) -> None:
         place = f"meter/{meter}"

@@ -65,13 +65,11 @@ class RunningStation:
         )
         self.faults: FaultSink = self._store.faults
         self._supervisor = Supervisor(clock=clock, faults=self.faults, log=log)
-        self._judge = Judge(faults=self.faults, baseline=self._store.last_values)
+        self._judge = Judge(faults=self.faults, baseline=self._store.last_values, begun=self._store.counters_begun)
         self._heads = self._make_heads(config)
         self._quiet_until_s = clock.monotonic() + _QUIET_S
         self._comparing = Comparing(self._store, self._judge, log=log)
-        self._declarations = Declarations(
-            self._store, clock=clock, period_ms=lambda name: period_of(self.config, name), anew=self._judge.begins_anew
-        )
+        self._declarations = Declarations(self._store, clock=clock, period_ms=lambda name: period_of(self.config, name))
         self._dial_ins = DialIns(clock=clock, log=log)
         self._is_listening = False
         self._is_watching = self._is_entered = False

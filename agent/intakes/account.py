@@ -17,8 +17,9 @@ How the store uses it:
   `account.number` on once more. It raises OutOfDomain when the row is not what it should be; the account is unchanged.
 * A withdrawal is a row of its own that counts from the time of the row it names: that one then books nothing and is
   never shown to the rules. Both are remembered by their ids, so that a state says which of them it has met.
-* `hear` gives, in this order, what the declarations before the round booked, what the round booked (`Derived`), the
-  closings that it settled (each a `Closed` and its `Derived`), and what the rules found (`Found`).
+* `hear` gives, in this order, what the declarations before the round booked, what the round booked (`Derived`, after a
+  `RolledOver` where a register passed its capacity), the closings that it settled (each a `Closed` and its `Derived`),
+  and what the rules found (`Found`).
 * `state_text` is everything it remembers (canonical JSON), to be stored with `number`. After any `load` it goes on as
   if it had never stopped.
 * `Closed.state` is the state before the round that settled the closing, at local midnight; `Closed.number` its number.
@@ -29,14 +30,14 @@ from __future__ import annotations
 from bisect import insort
 from collections.abc import Callable
 from dataclasses import replace
-from decimal import DecimalException
+from decimal import Decimal, DecimalException
 
 from agent.derive.coefficient import Coefficient
 from agent.derive.exact import ONE, OutOfDomain
 from agent.derive.records import coefficient_from
 from agent.intakes.comparing import Proposal
 from agent.intakes.memory import Memory, memory_of
-from agent.intakes.outcome import Declared, Heard, Late, Outcome
+from agent.intakes.outcome import Declared, Heard, Late, Outcome, Register
 from agent.intakes.saying import reopened
 from agent.intakes.scene import Scene
 from agent.intakes.settings import IntakeSettings
@@ -101,6 +102,17 @@ class Account:
         """The last full hour that it closed, UTC ms."""
         hour = self._memory.closing.hour
         return None if hour is None else hour.at_ms
+
+    @property
+    def registers(self) -> dict[Register, Decimal]:
+        """What each register showed when it was last booked."""
+        found: dict[Register, Decimal] = {}
+        for source in self._scene.sources:
+            baseline = self._scene.track(self._memory, source).counter.baseline
+            if baseline is not None:
+                key = source.meter, source.quantity
+                found[key] = max(baseline.register, found.get(key, baseline.register))
+        return found
 
     def declare(self, declared: Declared) -> None:
         """Takes a declaration in. Raises: Late, OutOfDomain."""

@@ -83,7 +83,18 @@ class Found(NamedTuple):
     evidence: Mapping[str, str]
 
 
-Outcome = Derived | Closed | Found
+Register = tuple[str, str]
+"""A meter and a quantity."""
+
+
+class RolledOver(NamedTuple):
+    """A register passed its capacity, and that is booked: its fall from `fell_from` is explained."""
+
+    register: Register
+    fell_from: Decimal
+
+
+Outcome = Derived | Closed | Found | RolledOver
 
 
 class Late(Exception):

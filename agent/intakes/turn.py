@@ -13,12 +13,12 @@ from decimal import Decimal
 from agent.derive.counter import Decided, Replaced, Shown
 from agent.derive.crosscheck import Run
 from agent.derive.exact import MS_PER_HOUR, ONE, ZERO, exact, hours, rounded_m3
-from agent.derive.flags import Qartod, worst
+from agent.derive.flags import Flag, Qartod, worst
 from agent.derive.site import Observation
 from agent.intakes.closing import Hour, Standing, close, is_due, next_hour
 from agent.intakes.counting import SWAPS, of_interval, of_runs
 from agent.intakes.memory import Flow, Memory
-from agent.intakes.outcome import Declared, Found, Heard, Outcome
+from agent.intakes.outcome import Declared, Found, Heard, Outcome, RolledOver
 from agent.intakes.saying import FLOW, closings, now
 from agent.intakes.scene import Done, Scene, ran
 from agent.intakes.sources import Source, number_in, observation, remarks_on, run_times
@@ -90,6 +90,8 @@ class Turn:
             booked = None if given is None else self._read(scene, source, given)
             if booked is not None:
                 done.append(self._booked(source, booked, remarks_on(heard, source.quantity)))
+                if Flag.ROLLOVER in booked.flags:
+                    self._said.append(RolledOver((source.meter, source.quantity), booked.begin.register))
         self._compare(scene)
         closed = self._close(scene)
         judged = self._look(scene, done, closed, heard=heard)

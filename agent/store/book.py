@@ -9,13 +9,15 @@ marked REVISED. What follows from later rounds is stored with them.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Protocol
 
 from agent.derive.exact import OutOfDomain
-from agent.intakes.outcome import Closed, Declared, Derived, Found, Heard, Late, Outcome
+from agent.intakes.outcome import Closed, Declared, Derived, Found, Heard, Late, Outcome, Register, RolledOver
 from agent.model import INTAKE, Layout, Reason, Round
+from agent.qualify import Anew
 from agent.store.book_reader import BookReader
 from agent.store.findings import Findings
 from agent.store.ledger import canonical
@@ -67,6 +69,11 @@ class Account(Protocol):
         """The last full hour that it closed, UTC ms."""
         ...
 
+    @property
+    def registers(self) -> Mapping[Register, Decimal]:
+        """What each register showed when it was last booked."""
+        ...
+
     def declare(self, declared: Declared) -> None:
         """Takes a declaration in. Raises: Late, OutOfDomain."""
         ...
@@ -97,10 +104,11 @@ class Intake:
 
 @dataclass(slots=True)
 class Told:
-    """What a commit stores because of the rounds that were heard."""
+    """What a commit stores because of the rounds that were heard; `anew` are the registers that rolled over."""
 
     derived: list[Packed] = field(default_factory=list)
     statements: list[Statement] = field(default_factory=list)
+    anew: dict[Register, Anew] = field(default_factory=dict)
 
     def add(self, other: Told) -> None:
         """Joins what follows from another round."""
@@ -120,6 +128,7 @@ class Book:
         self.account: Account | None = None
         self.number = 0  # every round up to it was heard or does not concern this intake
         self.told = 0
+        self.rolled: dict[Register, Decimal] = {}  # from what registers rolled over that are not in a `Told` yet
         self.saved = -1  # `number` as of the last row of table `account`
         self._again_ms: int | None = None  # up to this hour it has closed again what it had closed; None: not repeating
         self._reader = reader
@@ -222,6 +231,8 @@ class Book:
                     is_revised = False
                     told.statements.append((_EVENT, _event(self.intake.name, outcome)))
                     found.append(outcome)
+                case RolledOver():
+                    self.rolled.setdefault(outcome.register, outcome.fell_from)
         self.findings.follow(found, is_known=is_known)
         self.passed(heard.number)
         return told

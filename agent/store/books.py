@@ -21,8 +21,9 @@ from structlog.typing import FilteringBoundLogger
 
 from agent.clock import Clock
 from agent.faults import FaultCode, FaultSink
-from agent.intakes.outcome import Declared, Heard
+from agent.intakes.outcome import Declared, Heard, Register
 from agent.model import INTAKE, MANUAL, Layout, StoredRound
+from agent.qualify import Anew
 from agent.quantities import STATUS
 from agent.store.book import KINDS, Book, Intake, Told, account_row
 from agent.store.book_reader import BookReader
@@ -134,6 +135,7 @@ class Books:
         if is_dated:
             self._hear_live(taken, layouts, committed, prefix, told)
             self._tell(told)
+            self._tell_rolled(taken.top, told)
         self.is_behind = is_dated and any(book.number < taken.top for book in self._running())
 
     def joined(self, later: Taken, before: int, layouts: Layouts) -> None:
@@ -292,6 +294,26 @@ class Books:
                 told.add(book.caught_up())
                 book.findings.tell()
                 self._faults.cleared(FaultCode.INTAKE_STOPPED, place_of(book.intake.name))
+
+    def _tell_rolled(self, top: int, told: Told) -> None:
+        """The measure of registers that rolled over is what was booked last, once an account has heard everything.
+
+        Of several accounts the highest: what one of them holds stays flagged.
+        """
+        for book in self._running():
+            if not book.rolled or book.account is None or book.number < top:
+                continue
+            with self._guard(book):
+                for register, fell_from in book.rolled.items():
+                    booked = self._booked(register)
+                    if booked:  # else its intake has it no longer
+                        told.anew[register] = Anew(max(booked), fell_from)
+                book.rolled.clear()
+
+    def _booked(self, register: Register) -> list[Decimal]:
+        """What a register showed when the accounts that follow it last booked it."""
+        known = [book.account.registers for book in self._running() if book.account is not None]
+        return [booked[register] for booked in known if register in booked]
 
     @contextlib.contextmanager
     def _guard(self, book: Book) -> Iterator[None]:

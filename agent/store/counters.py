@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Mapping
+from decimal import Decimal
 
 from agent.clock import Clock
 from agent.model import INTAKE, MANUAL, Layout
+from agent.qualify import Anew
 from agent.quantities import QUANTITIES
 from agent.store.packing import unpack, unpack_quality
 from agent.store.queues import Statement
@@ -30,6 +32,7 @@ class Counters:
         self._clock = clock
         self._texts: dict[str, dict[str, str]] = {}
         self._good: dict[str, tuple[Layout, bytes]] = {}  # newest round without any fault, not yet in _texts
+        self._begun: dict[str, list[tuple[str, Anew]]] = {}  # not yet told to who judges
         self._changed: set[str] = set()
         self._written = 0
         self._written_s = clock.monotonic()
@@ -57,15 +60,26 @@ class Counters:
         self._fold(meter)
         return dict(self._texts.get(meter, {}))
 
-    def forget(self, meter: str, quantity: str) -> None:
+    def begin(self, meter: str, quantity: str, anew: Anew) -> None:
         """What a counter showed is no measure of what follows: its register was replaced, set, or turned over.
 
         On the disk with the next commit: read back after a kill, rounds from before would bring it up again.
         """
         self._fold(meter)
-        if self._texts.get(meter, {}).pop(quantity, None) is not None:
-            self._changed.add(meter)
-            self._written_s = float("-inf")
+        self._begun.setdefault(meter, []).append((quantity, anew))
+        texts = self._texts.get(meter, {})
+        text = texts.pop(quantity, None)
+        if text is None:
+            return
+        measure = anew.measure(Decimal(text))
+        if measure is not None:
+            texts[quantity] = str(measure)
+        self._changed.add(meter)
+        self._written_s = float("-inf")
+
+    def begun(self, meter: str) -> list[tuple[str, Anew]]:
+        """Which counters begin anew, in order; given once."""
+        return self._begun.pop(meter, [])
 
     def statements(self, number: int, *, every: bool) -> list[Statement]:
         """The rows to write with a commit up to `number` when they are due, or at a stop (`every`)."""

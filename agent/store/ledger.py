@@ -34,10 +34,10 @@ class Ledger:
     """Takes declarations; safe to call from every thread."""
 
     def __init__(
-        self, *, clock: Clock, next_number: Callable[[], int], forget: Callable[[str, str], None] = lambda *_: None
+        self, *, clock: Clock, next_number: Callable[[], int], begin: Callable[[str, str], None] = lambda *_: None
     ) -> None:
-        """`forget` is told the meter and the quantity whose register begins anew."""
-        self._forget = forget
+        """`begin` is told the meter and the quantity whose register begins anew."""
+        self._begin = begin
         self._clock = clock
         self._next_number = next_number
         self._lock = threading.Lock()
@@ -60,7 +60,7 @@ class Ledger:
         A kill or power cut before the next commit loses it.
         """
         if kind in BEGINS_ANEW and "quantity" in body:
-            self._forget(subject, str(body["quantity"]))
+            self._begin(subject, str(body["quantity"]))
         with self._lock:
             self._last += 1
             when = (self._next_number(), self._clock.boot_id, self._clock.boot_ms())

@@ -64,9 +64,10 @@ class Store:
         self._waiting = Waiting(clock)
         self._pace = Pace(clock, self._waiting)
         self.begin_poll, self.end_poll = self._pace.begin_poll, self._pace.end_poll
+        self.last_values, self.counters_begun = self._waiting.last_values, self._waiting.counters_begun
         self.faults = FaultLog(clock=clock, log=log, next_number=lambda: self._waiting.next)
         self.confirmations = Confirmations(clock=clock, next_number=lambda: self._waiting.next)
-        self.ledger = Ledger(clock=clock, next_number=lambda: self._waiting.next, forget=self._waiting.forget_counter)
+        self.ledger = Ledger(clock=clock, next_number=lambda: self._waiting.next, begin=self._waiting.begin_counter)
         self.outbox = Outbox()
         self._clock = clock
         self._log = log
@@ -192,10 +193,6 @@ class Store:
         with self._disk:
             self._books.keep(intakes, fault_of=fault_of)
         self._work.set()
-
-    def last_values(self, meter: str) -> dict[str, str]:
-        """The last good decimal text of each counter of this meter, from before the start and since."""
-        return self._waiting.last_values(meter)
 
     def date_boot(self, offset_ms: int, source: str, *, step: bool = False) -> None:
         """Dates this boot: UTC ms since 1970 = boot_ms + `offset_ms`, as `source` said.
@@ -367,8 +364,8 @@ class Store:
         ledger = self.ledger.take()
         layouts, gone = self._waiting.layouts, self._retention.deleted[-1][1] if self._retention.deleted else 0
         told = self._books.step(taken, ledger, layouts=layouts, committed=self._committed, gone=gone or 0)
-        if told is not None and told.derived:
-            later = self._waiting.join(told.derived)
+        if told is not None and (told.derived or told.anew):
+            later = self._waiting.join(told.derived, told.anew)
             self._books.joined(later, taken.top, layouts)
             batch.rounds += later.rounds
             batch.statements += later.statements

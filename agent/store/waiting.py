@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from agent.clock import Clock
+from agent.intakes.outcome import Register
 from agent.model import Layout, Round
+from agent.qualify import Anew
 from agent.store.calendar import Calendar
 from agent.store.counters import Counters
 from agent.store.dates import Dates
@@ -135,14 +137,19 @@ class Waiting:
         """Whether something waits that is worth a commit of its own."""
         return self._is_news
 
-    def forget_counter(self, meter: str, quantity: str) -> None:
+    def begin_counter(self, meter: str, quantity: str) -> None:
         """From now on what this counter showed is no measure of what follows."""
         with self._lock:
-            self._counters.forget(meter, quantity)
+            self._counters.begin(meter, quantity, Anew())
             self._is_news = True
 
+    def counters_begun(self, meter: str) -> list[tuple[str, Anew]]:
+        """Which counters of this meter begin anew, in order; given once, to who judges its next round."""
+        with self._lock:
+            return self._counters.begun(meter)
+
     def last_values(self, meter: str) -> dict[str, str]:
-        """The last good decimal text of each counter of this meter."""
+        """The last good decimal text of each counter of this meter, from before the start and since."""
         with self._lock:
             return self._counters.texts(meter)
 
@@ -154,11 +161,16 @@ class Waiting:
         self.hurry.clear()
         return taken
 
-    def join(self, derived: Sequence[Packed]) -> Taken:
-        """What has come since the last `take`, and behind it these rounds with numbers of their own; given once."""
+    def join(self, derived: Sequence[Packed], anew: Mapping[Register, Anew]) -> Taken:
+        """What has come since the last `take`, and behind it these rounds with numbers of their own; given once.
+
+        The counters of `anew` begin anew on the disk with what is given.
+        """
         with self._lock:
-            for each in derived:
-                self._add(each)
+            for (meter, quantity), each in anew.items():
+                self._counters.begin(meter, quantity, each)
+            for packed in derived:
+                self._add(packed)
             return self._take(every=False)
 
     def _take(self, *, every: bool) -> Taken:

@@ -7,7 +7,7 @@ from decimal import Decimal
 from agent.entries import Entry
 from agent.faults import FaultCode
 from agent.model import Layout, Round
-from agent.qualify import Judge, qualify
+from agent.qualify import Anew, Judge, qualify
 from tests.fakes import KeptFaults
 
 ENTRIES = (
@@ -72,12 +72,14 @@ def test_the_judge_begins_with_what_is_on_disk_and_says_each_condition_once():
 
 
 def test_after_a_replacement_was_said_the_new_register_is_the_measure_and_the_fault_ends():
-    faults, kept = KeptFaults(), {"volume_forward": "200"}
-    judge = Judge(faults=faults, baseline=lambda _: kept)
+    faults, said = KeptFaults(), [("volume_forward", Anew())]
+    judge = Judge(
+        faults=faults,
+        baseline=lambda _: {"volume_forward": "200"},
+        begun=lambda _: [said.pop()] if faults.open and said else [],
+    )
     judge.knows("main", "1", ENTRIES)
     assert judge(polled("150")).quality == {"volume_forward": ("NEGATIVE_DELTA",)}
-    kept.clear()
-    judge.begins_anew("main")
     assert judge(polled("150.5")).quality == {}
     assert not faults.open
     assert judge(polled("150.4")).quality == {"volume_forward": ("NEGATIVE_DELTA",)}, "and is watched like the old one"
