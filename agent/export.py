@@ -27,7 +27,7 @@ from typing import IO, Any, NamedTuple
 
 from agent.model import INTAKE, MANUAL
 from agent.package_check import Stray, UnopenedError, strays, unopened
-from agent.signing import fingerprint, is_signed_by, sign, signed_text
+from agent.signing import fingerprint, is_signed_by, signed_text, with_signature
 from agent.store import cursors
 from agent.store.database import connect, connect_read_only
 from agent.store.dates import Boot, Dates, Era
@@ -64,7 +64,8 @@ _MEASURED = (
     " AND layout IN (SELECT id FROM layout WHERE protocol NOT IN (?, ?)) ORDER BY number LIMIT 1"
 )
 _MOST_BYTES = 32 << 20  # of a line, and of the manifest
-_MISPACKED = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)  # the last: encrypted
+MISPACKED = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError)  # the last: encrypted
+"""What a member raises whose packing is damaged."""
 
 
 class NotAPackageError(Exception):
@@ -134,14 +135,13 @@ def export(store: Path, from_ms: int | None, to_ms: int | None, out: Path, key: 
                 bounds = {"first": first, "last": last, "from_ms": from_ms or 0, "to_ms": to_ms or _FARTHEST}
                 members = {f"{table}.jsonl": _write(package, connection, table, bounds) for table in TABLES}
                 manifest = _manifest(connection, from_ms, to_ms, first, last)
-                manifest["members"] = members
-                fingerprint_ = _sign(manifest, key, connection)
+                manifest = _signed({**manifest, "members": members}, key, connection)
                 _entry(package, MANIFEST, _manifest_text(manifest))
         part.replace(out)
     finally:
         part.unlink(missing_ok=True)
     rounds, seals = members["round.jsonl"]["lines"], members["seal.jsonl"]["lines"]
-    return Summary(rounds, first, last, seals, out.stat().st_size, fingerprint_)
+    return Summary(rounds, first, last, seals, out.stat().st_size, manifest.get("key", ""))
 
 
 def _numbers(connection: sqlite3.Connection, from_ms: int | None, to_ms: int | None) -> tuple[int, int]:
@@ -198,17 +198,10 @@ def _manifest_text(manifest: Mapping[str, Any]) -> bytes:
     return json.dumps(manifest, ensure_ascii=False, sort_keys=True, indent=1).encode()
 
 
-def _sign(manifest: dict[str, Any], key: Path | None, connection: sqlite3.Connection) -> str:
-    """Signs the manifest; gives the key's fingerprint, "" where there is no key that the ledger knows."""
+def _signed(manifest: dict[str, Any], key: Path | None, connection: sqlite3.Connection) -> dict[str, Any]:
+    """The manifest, signed where there is a key that the ledger knows."""
     declared = {name for (name,) in connection.execute("SELECT subject FROM ledger WHERE kind = 'key'")}
-    if key is None or not declared or not key.exists():
-        return ""
-    public = sign(key, b"").public
-    if fingerprint(public) not in declared:
-        return ""
-    manifest["key"], manifest["public"] = fingerprint(public), public.hex()
-    manifest["signature"] = sign(key, signed_text(manifest)).signature.hex()
-    return fingerprint(public)
+    return manifest if key is None or not declared else with_signature(manifest, key, declared)
 
 
 def _write(
@@ -245,16 +238,23 @@ def unpacked(package: Path) -> Iterator[Unpacked]:
     """The package as a database, for as long as the context lasts; takes three times its size beside the system's
     temporary files. Raises NotAPackageError, UnopenedError, OSError.
     """
-    with package.open("rb") as file:
-        try:
-            archive = zipfile.ZipFile(package)
-        except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError) as error:
-            if isinstance(error, OSError) and error.errno != errno.EINVAL:  # that one: an offset before the beginning
-                raise
-            raise UnopenedError(unopened(package)) from error
-        with archive, tempfile.TemporaryDirectory(prefix="qushui-") as directory:
-            found = _unpack(archive, Path(directory) / "package.db")
-            yield found._replace(strays=tuple(strays(archive, file)))
+    with (
+        package.open("rb") as file,
+        archive_at(package) as archive,
+        tempfile.TemporaryDirectory(prefix="qushui-") as directory,
+    ):
+        found = _unpack(archive, Path(directory) / "package.db")
+        yield found._replace(strays=tuple(strays(archive, file)))
+
+
+def archive_at(path: Path) -> zipfile.ZipFile:
+    """A ZIP to read. Raises UnopenedError, OSError."""
+    try:
+        return zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError) as error:
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:  # that one: an offset before the beginning
+            raise
+        raise UnopenedError(unopened(path)) from error
 
 
 def manifest_state(manifest: Mapping[str, Any], key: str | None) -> str:
@@ -280,7 +280,7 @@ def _unpack(archive: zipfile.ZipFile, database: Path) -> Unpacked:
             expected = _expected(manifest, name)
             try:
                 found = _fill(target, table, archive, name)
-            except _MISPACKED as error:  # the packing tells it itself
+            except MISPACKED as error:  # the packing tells it itself
                 raise AlteredError(name, str(error), expected=expected) from error
             except (KeyError, ValueError, TypeError, AttributeError, OverflowError, sqlite3.Error) as error:
                 if name not in archive.namelist() and not expected:
@@ -306,12 +306,12 @@ def _expected(manifest: Mapping[str, Any], name: str) -> str:
 def _read_manifest(archive: zipfile.ZipFile) -> tuple[dict[str, Any], list[Wrong]]:
     """The manifest, and whether it is written in another way than ours."""
     try:
-        with _opened(archive, MANIFEST) as member:
+        with opened_member(archive, MANIFEST) as member:
             written = member.read(_MOST_BYTES)
         manifest = json.loads(written)
         shape = (manifest["form"], manifest["first"], manifest["last"], manifest["deleted"], manifest["members"])
         plain = _manifest_text(manifest)
-    except (*_MISPACKED, KeyError, ValueError, TypeError) as error:
+    except (*MISPACKED, KeyError, ValueError, TypeError) as error:
         if _MEMBERS.isdisjoint(archive.namelist()):
             raise NotAPackageError(MANIFEST, str(error)) from error
         raise AlteredError(MANIFEST, str(error)) from error
@@ -326,10 +326,10 @@ def _sum(archive: zipfile.ZipFile, name: str) -> str:
     """The SHA-256 of a member; "" where it is missing or its packing is damaged."""
     summed = sha256()
     try:
-        with _opened(archive, name) as member:
+        with opened_member(archive, name) as member:
             for line in _lines(member):
                 summed.update(line)
-    except (*_MISPACKED, KeyError, ValueError):
+    except (*MISPACKED, KeyError, ValueError):
         return ""
     return summed.hexdigest()
 
@@ -341,7 +341,7 @@ def _fill(target: sqlite3.Connection, table: str, archive: zipfile.ZipFile, name
     names = [column[1] for column in columns]
     insert = f"INSERT INTO {table} VALUES ({', '.join('?' * len(names))})"  # noqa: S608  # our own table names
     summed = sha256()
-    with _opened(archive, name) as member:
+    with opened_member(archive, name) as member:
         for line in _lines(member):
             summed.update(line)
             told = json.loads(line)
@@ -349,7 +349,7 @@ def _fill(target: sqlite3.Connection, table: str, archive: zipfile.ZipFile, name
     return summed.hexdigest()
 
 
-def _opened(archive: zipfile.ZipFile, name: str) -> IO[bytes]:
+def opened_member(archive: zipfile.ZipFile, name: str) -> IO[bytes]:
     """A member to read. Raises KeyError, and BadZipFile also for methods that no package of ours is packed with."""
     info = archive.getinfo(name)
     if info.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED} or info.header_offset < 0:

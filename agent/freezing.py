@@ -46,7 +46,8 @@ class Freezing:
     def _signed(self, report: Report) -> tuple[str, str]:
         """The key's fingerprint and the signature in hex; "" where the key cannot be used here."""
         try:
-            signed = sign(key_place(self._site.store), signed_text(statement(report)))
+            stated = statement(report.station, report.span.name, report.version, report.sha256)
+            signed = sign(key_place(self._site.store), signed_text(stated))
         except (KeyUnusableError, ImportError):
             return "", ""
         return fingerprint(signed.public), signed.signature.hex()

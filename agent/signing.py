@@ -11,7 +11,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -83,6 +83,20 @@ def sign(place: Path, text: bytes) -> Signed:
     if not isinstance(key, Ed25519PrivateKey):
         raise KeyUnusableError(f"{place}: not an Ed25519 key")
     return Signed(key.public_key().public_bytes_raw(), key.sign(text))
+
+
+def with_signature(manifest: Mapping[str, Any], place: Path, keys: Container[str]) -> dict[str, Any]:
+    """The manifest with `key`, `public` and `signature` where the key at `place` has one of these fingerprints.
+
+    As it is where there is no key, or another; none is made. Raises KeyUnusableError.
+    """
+    if not place.exists():
+        return dict(manifest)
+    public = sign(place, b"").public
+    if fingerprint(public) not in keys:
+        return dict(manifest)
+    told = {**manifest, "key": fingerprint(public), "public": public.hex()}
+    return {**told, "signature": sign(place, signed_text(told)).signature.hex()}
 
 
 def _keep(place: Path, pem: bytes) -> None:

@@ -26,7 +26,7 @@ ROWS = {
     "uplinks.reporting": 4, "scan": 4, "probe": 4, "poll": 4, "forward": 4, "control": 4, "uploads": 4, "reminding": 4,
     "uplinks.mqtt": 4,
     "heads": 5, "verification": 5, "closings_check": 5, "package_check": 5, "export": 5, "supervise": 5, "wiring": 5,
-    "station": 5, "client": 5, "loading": 5,
+    "station": 5, "client": 5, "loading": 5, "voucher_check": 5,
     "direct": 5, "documents": 5, "comparing": 5, "centres": 5, "outgoing": 5, "rates": 5, "declaring": 5,
     "reporting": 5, "freezing": 5, "explaining": 5, "revising": 5, "decoding": 5, "accepting": 5, "activating": 5,
     "entering": 5, "broadcasting": 5, "asking": 5, "scanning": 5, "bookkeeping": 5, "standing": 5, "hosting": 5,

@@ -6,12 +6,13 @@ import argparse
 import json
 import sqlite3
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from agent import page
 from agent.client import DEFAULT_CONFIG, Site, site_of
@@ -26,13 +27,13 @@ from agent.freezing import Freezing
 from agent.messages import Messages, problem_lines, refusal_text
 from agent.reporting import Frozen, Reporting, frozen_versions
 from agent.reports.freezing import Asked, Refused
-from agent.reports.package import FORMATS, File, Reads, package
+from agent.reports.package import FORMATS, File, Reads, Signs, package
 from agent.reports.report import Report
 from agent.reports.spans import Span, SpanKind, span_before, span_of, span_with
 from agent.reports.voucher import Sealing
 from agent.reports.wording import Wording, grouped, number, stated
 from agent.settings import Config
-from agent.signing import KeyUnusableError, key_place
+from agent.signing import KeyUnusableError, key_place, with_signature
 from agent.store.book_reader import BookReader
 from agent.uplinks.registry import settings_models
 from agent.uploads import stored_rates
@@ -295,7 +296,9 @@ def _give(
     """The report as files, as JSON, or as a table."""
     if arguments.out is not None:
         reads = _reader(arguments.out)
-        files = package(report, sealing, out, formats=arguments.format or FORMATS, is_old=is_old, reads=reads)
+        signs = _signer(site_of(arguments.config), sealing, out)
+        formats = arguments.format or FORMATS
+        files = package(report, sealing, out, formats=formats, is_old=is_old, reads=reads, signs=signs)
         status = _write(files, arguments.out, out)
         if status:
             return status
@@ -304,6 +307,23 @@ def _give(
     elif arguments.out is None:
         print("\n".join(_lines(report, sealing, out)))
     return 0
+
+
+def _signer(site: Site, sealing: Sealing, out: Messages) -> Signs:
+    """Signs with the key that froze the version; says it where that key is not at hand."""
+
+    def signs(manifest: Mapping[str, Any]) -> dict[str, Any]:
+        return with_signature(manifest, key_place(site.store), {sealing.key})
+
+    if not sealing.key:  # a draft, or frozen where there was no key
+        return dict
+    try:
+        if "signature" in signs({}):
+            return signs
+    except (KeyUnusableError, ImportError, PermissionError):
+        pass
+    print("\n".join(page.wrapped(out.text("report.list_unsigned", key=sealing.key), out.width)), file=sys.stderr)
+    return dict
 
 
 def _reader(directory: Path) -> Reads:

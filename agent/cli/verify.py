@@ -1,4 +1,4 @@
-"""`qushui verify`: whether a database, a copy of one or a package is complete and unaltered."""
+"""`qushui verify`: whether a database, a copy of one, an export or a voucher package is complete and unaltered."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from agent.export import AlteredError, NotAPackageError, Unpacked, manifest_stat
 from agent.messages import Messages
 from agent.package_check import BEGIN, Stray, UnopenedError
 from agent.verification import Break, NoChainError, NotOursError, Stretch, Verdict, opened, verify
+from agent.voucher_check import Checked, Listed, checked, is_voucher
 
 HELP_KEY = "cli.verb.verify"
 _SHOWN = 5  # breaks, stretches, heads; --json has them all
@@ -49,6 +50,8 @@ def run(arguments: argparse.Namespace, out: Messages) -> int:
     try:
         head = None if arguments.head is None else _head(arguments.head)
         key = None if arguments.key is None else _key(arguments.key)
+        if is_voucher(path):
+            return _voucher(path, key, arguments, site, out)
         with _source(path) as (connection, package):
             with _progress() as progress:
                 exported = None if package is None else package.exported
@@ -75,6 +78,22 @@ def run(arguments: argparse.Namespace, out: Messages) -> int:
     else:
         print("\n".join(_lines(verdict, path, site, out)))
     return 0 if verdict.is_whole else 1
+
+
+def _voucher(path: Path, key: str | None, arguments: argparse.Namespace, site: Site, out: Messages) -> int:
+    """The files of a voucher. They hold no chain, so a head proves nothing of them."""
+    if arguments.head is not None:
+        raise _WrongInputError("verify.wrong.voucher_head", file=path)
+    found = checked(path, key)
+    if arguments.json:
+        told = {
+            "packages": [each._asdict() for each in found.packages],
+            "breaks": [each._asdict() for each in found.breaks],
+        }
+        print(json.dumps({"file": str(path), "whole": not found.breaks, **told}, ensure_ascii=False, indent=2))
+    else:
+        print("\n".join(_voucher_lines(found, path, key, site, out)))
+    return 1 if found.breaks else 0
 
 
 @contextmanager
@@ -188,6 +207,34 @@ def _lines(verdict: Verdict, path: Path, site: Site, out: Messages) -> Iterator[
     if verdict.is_whole:
         yield ""
         yield from page.wrapped(out.text("verify.proved" if verdict.held else "verify.advice"), out.width)
+
+
+def _voucher_lines(found: Checked, path: Path, key: str | None, site: Site, out: Messages) -> Iterator[str]:
+    state = "broken" if found.breaks else "whole"
+    yield from page.wrapped(out.text(f"verify.voucher.{state}", file=path), out.width)
+    for each in found.breaks[:_SHOWN]:
+        yield ""
+        yield from _break_lines(each, site, out)
+    if more := len(found.breaks[_SHOWN:]):
+        yield out.text("verify.more", count=more)
+    for package in found.packages:
+        yield ""
+        for name, text in _listed(package, out).items():
+            yield from page.labelled(out.text(f"verify.fact.{name}"), text, indent=0, column=14, width=out.width)
+    if not found.breaks:
+        yield ""
+        yield from page.wrapped(out.text(f"verify.voucher.{'advice' if key is None else 'proved'}"), out.width)
+
+
+def _listed(package: Listed, out: Messages) -> Mapping[str, str]:
+    """What a voucher package says of itself: keys of `verify.fact.*` and the text beside each."""
+    about = {"station": package.station, "period": package.period, "version": package.version}
+    status = package.status if package.status in {"draft", "superseded"} else "told"
+    return {
+        "report": out.text(f"verify.voucher.{status}", **about),
+        "files": str(package.files),
+        "key": package.key or "-",
+    }
 
 
 def _facts(verdict: Verdict, site: Site, out: Messages) -> list[tuple[str, str]]:

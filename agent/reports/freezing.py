@@ -85,15 +85,9 @@ def frozen(report: Report, asked: Asked, *, version: int, now_ms: int) -> Report
     )
 
 
-def statement(report: Report) -> dict[str, Any]:
+def statement(station: str, quarter: str, version: int, sha256: str) -> dict[str, Any]:
     """What the gateway signs of a frozen report: which it is, and the hash of its text."""
-    return {
-        "form": FORM,
-        "station": report.station,
-        "quarter": report.span.name,
-        "version": report.version,
-        "sha256": report.sha256,
-    }
+    return {"form": FORM, "station": station, "quarter": quarter, "version": version, "sha256": sha256}
 
 
 def record(report: Report, *, keep: Sequence[tuple[int, int]], key: str, signature: str) -> dict[str, Any]:

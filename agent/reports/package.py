@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Collection, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from agent.messages import Messages
 from agent.reports.report import Report, Status, superseded
@@ -18,6 +18,9 @@ from agent.reports.wording import Wording
 from agent.reports.workbook import xlsx_bytes
 
 FORMATS = ("csv", "xlsx", "html", "json")
+FORM = 2
+"""Of the manifest; before it there was one that bore no signature of its own."""
+
 _IN_CSV = ("intakes", "rows")  # what the platform takes; the workbook has the rest as well
 
 
@@ -31,6 +34,9 @@ class File(NamedTuple):
 Reads = Callable[[str], bytes | None]
 """What a file in the package's directory holds; None where there is none of that name."""
 
+Signs = Callable[[Mapping[str, Any]], dict[str, Any]]
+"""A manifest with `public` and `signature`, the same each time; as it is where the key is not at hand."""
+
 
 def package(
     report: Report,
@@ -40,6 +46,7 @@ def package(
     formats: Collection[str] = FORMATS,
     is_old: bool = False,
     reads: Reads = lambda _: None,
+    signs: Signs = dict,
 ) -> list[File]:
     """The files, the list of their hashes last. `is_old`: a later version was frozen since.
 
@@ -60,7 +67,11 @@ def package(
         files.append(File(f"{stem}.{messages.lang}.html", voucher(shown, sealing, words).encode()))
     if "json" in formats:
         files.append(File(f"{stem}.json", report.text.encode()))  # the bytes that the hash is over
-    return [*files, _manifest(stem, shown, sealing, files, reads)]
+    document = _document(shown, sealing)
+    name = f"{stem}-manifest.json"
+    listed = {each.name: _sha256(each.content) for each in files}
+    document["files"] = {**_kept(document, stem, reads(name), reads, signs), **listed}
+    return [*files, File(name, manifest_text(signs(document)))]
 
 
 def stem_of(report: Report) -> str:
@@ -68,32 +79,38 @@ def stem_of(report: Report) -> str:
     return f"{report.station}-{report.span.name}-{'draft' if report.status is Status.DRAFT else f'v{report.version}'}"
 
 
-def _manifest(stem: str, report: Report, sealing: Sealing, files: list[File], reads: Reads) -> File:
-    """What belongs to the package and what each file hashes to."""
-    name = f"{stem}-manifest.json"
-    listed = {each.name: _sha256(each.content) for each in files}
-    document = {
-        "form": 1,
+def manifest_text(manifest: Mapping[str, Any]) -> bytes:
+    """The one way to write a manifest, so that nothing fits between its words."""
+    return (json.dumps(manifest, ensure_ascii=False, indent=1, sort_keys=True) + "\n").encode()
+
+
+def _document(report: Report, sealing: Sealing) -> dict[str, Any]:
+    """What the manifest says beside the files."""
+    return {
+        "form": FORM,
         "station": report.station,
         "period": report.span.name,
         "status": report.status,
         "version": report.version,
         "report_sha256": sealing.sha256,
+        "report_signature": sealing.signature,
         "key": sealing.key,
-        "signature": sealing.signature,
         "software": report.software,
     }
-    document["files"] = {**_kept(document, stem, reads(name), reads), **listed}
-    text = json.dumps(document, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
-    return File(name, text.encode())
 
 
-def _kept(document: Mapping[str, object], stem: str, before: bytes | None, reads: Reads) -> dict[str, str]:
-    """The files that the manifest of before lists and that are still as it says, where it is of the same report."""
+def _kept(
+    document: Mapping[str, object], stem: str, before: bytes | None, reads: Reads, signs: Signs
+) -> dict[str, str]:
+    """The files that the manifest of before lists and that are still as it says, where it is of the same report.
+
+    Where the key is at hand that manifest must bear its signature: nothing is signed that somebody else put there.
+    """
     try:
         known = json.loads(before or b"{}")
-        is_same = {key: value for key, value in known.items() if key != "files"} == document
-        files = dict(known["files"]) if is_same else {}
+        given = {key: value for key, value in known.items() if key not in {"public", "signature"}}
+        is_same = {key: value for key, value in given.items() if key != "files"} == document
+        files = dict(known["files"]) if is_same and signs(given) == known else {}
     except (ValueError, TypeError, LookupError, AttributeError):
         return {}
     found = {name: reads(name) for name in files if name.startswith(stem) and "/" not in name}

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from agent.reports.freezing import Asked, frozen, record, refused, statement, unreached
+from agent.reports.freezing import Asked, frozen, record, refused, unreached
 from agent.reports.report import Report, report_from
 from agent.reports.spans import SpanKind, span_of
 from tests.agent.reports.made import DAY_MS, ZONE, facts_of, report, standing
@@ -55,9 +55,9 @@ def test_another_version_needs_a_reason_and_another_figure() -> None:
     assert why(draft(), replace(LI, reason="again"), last=first, now_ms=LATE_MS + DAY_MS) == "same"
 
 
-def test_the_record_holds_the_report_and_what_is_signed_names_it() -> None:
+def test_the_record_holds_the_report_and_its_hash() -> None:
     made = frozen(draft(), replace(LI, reason=" late "), version=2, now_ms=LATE_MS)
     body = record(made, keep=[(1, 2), (9, 9)], key="aa", signature="bb")
     assert report_from(body["report"]) == made
     assert (body["version"], body["reason"], body["keep"]) == (2, "late", [[1, 2], [9, 9]])
-    assert statement(made)["sha256"] == body["sha256"] == made.sha256
+    assert body["sha256"] == made.sha256
