@@ -6,8 +6,8 @@ file only what is said here and take the default where even that cannot be read.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import Any
@@ -26,11 +26,15 @@ _YEARS = range(2024, 2100)  # another one is a slip of the finger, and water wou
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """One station on this board: its configuration file, its database, its local time."""
+    """One station on this board: its configuration file, its database, its local time.
+
+    `manual` are the meters that people read, each with the first quantity that they enter.
+    """
 
     config: Path
     store: Path
     timezone: tzinfo
+    manual: Mapping[str, str] = field(default_factory=dict)
 
     def ask(self, verb: str, arguments: Mapping[str, object] | None = None, *, timeout_s: float = 10.0) -> Any:
         """What the running daemon answers. Raises as `agent.control.call` does."""
@@ -70,7 +74,18 @@ def site_of(config: Path) -> Site:
     match document:
         case {"station": {"timezone": str(name)}}:
             timezone = name
-    return Site(config=config, store=store, timezone=_zone(timezone))
+    manual = {}
+    match document:
+        case {"meters": dict(meters)}:
+            manual = dict(_read_by_hand(meters))
+    return Site(config=config, store=store, timezone=_zone(timezone), manual=manual)
+
+
+def _read_by_hand(meters: Mapping[Any, Any]) -> Iterator[tuple[str, str]]:
+    for name, meter in meters.items():
+        match meter:
+            case {"manual": [str(quantity), *_]}:
+                yield str(name), quantity
 
 
 def _zone(name: str) -> tzinfo:

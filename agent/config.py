@@ -384,5 +384,6 @@ def _meter_settings(name: str, form: MeterForm, line: LineForm, profile: Profile
         parity=form.parity or line.parity or profile.line.parity,
         stop_bits=form.stop_bits or line.stop_bits or profile.line.stop_bits,
         silence_ms=line.silence + profile.silence_ms,
+        has_own_serial=any((form.baud, form.parity, form.stop_bits)),
         quantities=tuple(quantity for quantity in known if quantity in wanted),
     )

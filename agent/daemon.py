@@ -7,6 +7,7 @@ the same process.
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import threading
@@ -105,10 +106,9 @@ class _Daemon:
         if not problems:
             station.faults.cleared(FaultCode.CONFIG_REFUSED, "config")
             return
-        first = "; ".join(f"{each.place} {each.path} {each.code}" for each in problems[:_MOST_PROBLEMS])
-        station.faults.raised(
-            FaultCode.CONFIG_REFUSED, "config", file=str(self._path), mistakes=len(problems), first=first
-        )
+        first = json.dumps([each.told() for each in problems[:_MOST_PROBLEMS]], ensure_ascii=False)
+        file = str(self._path.absolute())
+        station.faults.raised(FaultCode.CONFIG_REFUSED, "config", file=file, mistakes=len(problems), problems=first)
 
     # --- one life
 

@@ -9,8 +9,10 @@ arguments: explaining a failure must never fail itself (a test keeps both langua
 from __future__ import annotations
 
 import errno
+import json
 import os
 import re
+import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -18,6 +20,7 @@ from agent import page
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
+    from pathlib import Path
 
     from agent.form.problems import Problem
 
@@ -25,6 +28,9 @@ LANGUAGES = ("zh", "en")
 _DEFAULT = "zh"
 _VARIABLES = ("LC_ALL", "LC_MESSAGES", "LANG")  # POSIX 8.2: in this order
 _BARE_CONSOLE = "linux"  # TERM of a Linux console, whose fonts have no Chinese
+
+_USUAL_FILE = "/etc/qushui/agent.yaml"  # loading.DEFAULT_CONFIG, which stands above the sentences
+_WITHOUT_OPTION = frozenset({"check", "plan", "frame", "help"})  # verbs that take no `-c FILE`
 
 _DETAIL = "detail"  # the argument that holds what the system said
 _ERRNO = re.compile(r"\[Errno (?P<number>\d+)\]")
@@ -42,15 +48,23 @@ def language_of(environ: Mapping[str, str]) -> str:
 
 
 class Messages:
-    """The sentences of one language, and the columns of the page they are read on."""
+    """The sentences of one language, and the columns of the page they are read on.
+
+    `config` is the configuration that was typed with `-c`, for commands that are to be typed next; "" for the default.
+    """
 
     def __init__(self, lang: str, *, width: int = page.WIDTH) -> None:
         if lang not in LANGUAGES:
             raise ValueError(f"no such language: {lang}")
         self.lang = lang
         self.width = width
+        self.config = ""
         self._sentences: dict[str, Sentence] = {}
         self._unread: Iterator[Traversable] = _files(lang)
+
+    def use_config(self, typed: Path | None) -> None:
+        """Takes note of the `-c FILE` of this command line."""
+        self.config = "" if typed is None or str(typed) == _USUAL_FILE else str(typed)
 
     def text(self, key: str, /, **arguments: object) -> str:
         """The sentence `key`, its placeholders filled."""
@@ -67,6 +81,12 @@ class Messages:
         if sentence is None:
             return ()
         return tuple(_filled(each, arguments) for each in ((sentence,) if isinstance(sentence, str) else sentence))
+
+    def command(self, command: str) -> str:
+        """A command to type, for the same configuration: with `-c FILE` where one was typed and the verb takes it."""
+        words = command.split()
+        is_ours = words[0] == "qushui" and words[1] not in _WITHOUT_OPTION
+        return f"{command} -c {shlex.quote(self.config)}" if self.config and is_ours else command
 
     def has(self, key: str) -> bool:
         """Whether there is such a sentence."""
@@ -126,11 +146,12 @@ def fault_text(messages: Messages, code: str, place: str, evidence: Mapping[str,
         "place": place,
         "line": messages.text("fault_page.line"),
         **evidence,
+        "config": _config_of(messages, place, evidence),
     }
     sections = {
         "evidence": evidence_lines(messages, evidence),
         "likely": _numbered(messages.texts(_likely(messages, code, evidence), **arguments)),
-        "try": messages.texts(f"fault.{code}.try", **arguments),
+        "try": [messages.command(each) for each in messages.texts(f"fault.{code}.try", **arguments)],
     }
     labels = {section: messages.text(f"fault.{section}") for section in sections}
     column = 4 + max(page.width_of(label) for label in labels.values())
@@ -142,6 +163,12 @@ def fault_text(messages: Messages, code: str, place: str, evidence: Mapping[str,
             label = "" if at else labels[section]
             lines += page.labelled(label, text, indent=2, column=column, width=width)
     return "\n".join(lines)
+
+
+def _config_of(messages: Messages, place: str, evidence: Mapping[str, object]) -> str:
+    """The file to type: the one that the running daemon refused, else the one that was typed with `-c`."""
+    file = evidence.get("file") if place == "config" else None
+    return shlex.quote(str(file or messages.config or _USUAL_FILE))
 
 
 def _likely(messages: Messages, code: str, evidence: Mapping[str, object]) -> str:
@@ -165,7 +192,8 @@ def fault_page(messages: Messages) -> str:
         causes = _numbered(messages.texts(f"{key}.likely"))
         alone = _numbered(messages.texts(f"{key}.likely_answering"))
         line = messages.text("fault_page.line")
-        commands = [f"    {command}" for command in messages.texts(f"{key}.try", name=name, line=line)]
+        arguments = {"name": name, "line": line, "config": _USUAL_FILE}
+        commands = [f"    {command}" for command in messages.texts(f"{key}.try", **arguments)]
         lines += [f"## {code}", "", f"**{messages.text(f'{key}.title')}**", "", messages.text(f"{key}.what"), ""]
         lines += [f"*{messages.text('fault.likely')}*", "", *causes, ""]
         if alone:
@@ -183,13 +211,23 @@ def place_text(messages: Messages, place: str) -> str:
 
 def evidence_lines(messages: Messages, evidence: Mapping[str, object]) -> list[str]:
     """What proves a fault, one line each: its title (the bare key where there is none), and hex in pairs."""
-    lines = []
+    lines: list[str] = []
     for key, value in evidence.items():
+        if key == "problems":
+            lines += problem_lines(messages, _problems(str(value)))
+            continue
         title = messages.text(f"evidence.{key}") if messages.has(f"evidence.{key}") else key
         text = _evidence_value(messages, key, str(value))
         if text or key.endswith("_hex"):  # that nothing was received is evidence, an empty remark is none
             lines.append(f"{title} {text or messages.text('evidence.nothing')}")
     return lines
+
+
+def _problems(told: str) -> list[Problem]:
+    """The mistakes of a file, as a fault's evidence holds them."""
+    from agent.form.problems import Problem  # noqa: PLC0415 - the daemon only logs
+
+    return [Problem(**each) for each in json.loads(told)]
 
 
 def _evidence_value(messages: Messages, key: str, value: str) -> str:

@@ -36,6 +36,9 @@ class SerialSettings:
     parity: str = "none"
     stop_bits: int = 1
 
+    def __str__(self) -> str:
+        return f"{self.baud} 8{self.parity[0].upper()}{self.stop_bits}"  # as meters' manuals write it: 2400 8E1
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
@@ -154,7 +157,8 @@ class LineSettings:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeterSettings:
     """A meter on a line. `baud`, `parity`, `stop_bits`, `silence_ms` are resolved: the meter's own, else the line's,
-    else the profile's. `quantities` are those to read, in the profile's order.
+    else the profile's; `has_own_serial` when the meter itself says one of the first three. `quantities` are those to
+    read, in the profile's order.
     """
 
     name: str
@@ -166,7 +170,13 @@ class MeterSettings:
     parity: str
     stop_bits: int
     silence_ms: int
+    has_own_serial: bool
     quantities: tuple[str, ...]
+
+    @property
+    def serial(self) -> SerialSettings:
+        """How it is spoken to on a serial port."""
+        return SerialSettings(baud=self.baud, parity=self.parity, stop_bits=self.stop_bits)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from agent.line.line import Line
 from agent.line.listening import DialIns
 from agent.line.meter import PolledMeter
 from agent.line.ports import Port, SerialPort, TcpPort, WireSettings
-from agent.settings import Config, LineSettings, MeterSettings
+from agent.settings import Config, LineSettings, MeterSettings, Profile
 from drivers.contract import WireCost
 from drivers.registry import DRIVERS
 
@@ -88,9 +88,21 @@ def make_meters(config: Config, line: LineSettings) -> list[PolledMeter]:
                 protocol=profile.protocol,
                 address=meter.address,
                 wire=wire,
+                serial=_serial_evidence(line, meter, profile),
                 period_ms=meter.poll_ms,
                 entries=entries,
                 asks=driver.plan(meter.address, bundles(entries), profile.limits),
             )
         )
     return made
+
+
+def _serial_evidence(line: LineSettings, meter: MeterSettings, profile: Profile) -> dict[str, str]:
+    """What silence should be seen with: baud and parity, and how the maker ships such a meter where that is other.
+
+    Nothing on a network, where the serial server or the DTU keeps them.
+    """
+    if line.port is None:
+        return {}
+    used = {"baud": str(meter.baud), "parity": meter.parity}
+    return used if meter.serial == profile.line else {**used, "factory": str(profile.line)}

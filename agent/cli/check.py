@@ -15,7 +15,7 @@ from agent.client import DEFAULT_CONFIG
 from agent.config import load
 from agent.derive.energy import SHORT_INTERVAL_MS
 from agent.derive.exact import MS_PER_HOUR
-from agent.form.problems import FormErrors, Problem
+from agent.form.problems import FormErrors
 from agent.intakes.settings import IntakeSettings
 from agent.intakes.sources import Source, period_ms, sources_of
 from agent.messages import Messages, problem_lines
@@ -71,8 +71,21 @@ def advice_on(config: Config) -> Iterator[Advice]:
         if profile.unconfirmed:
             meters = [meter.name for meter in config.meters.values() if meter.profile == name]
             yield Advice("unconfirmed", {"profile": name, "meters": " ".join(meters)})
+    yield from _advice_on_serial(config)
     for intake in config.intakes.values():
         yield from _advice_on_intake(intake)
+
+
+def _advice_on_serial(config: Config) -> Iterator[Advice]:
+    """Meters that take from their line what their maker does not ship: one that was not changed over stays silent."""
+    found: dict[tuple[str, str, str, str], list[str]] = {}
+    for meter in config.meters.values():
+        line, factory = config.lines[meter.line], config.profiles[meter.profile].line
+        if line.port is not None and not meter.has_own_serial and meter.serial != factory:
+            found.setdefault((line.name, str(meter.serial), meter.profile, str(factory)), []).append(meter.name)
+    for (line_name, used, profile, factory_text), names in found.items():
+        told = {"line": line_name, "used": used, "profile": profile, "factory": factory_text}
+        yield Advice("not-as-shipped", {"meters": " ".join(names), **told})
 
 
 def _advice_on_intake(intake: IntakeSettings) -> Iterator[Advice]:
@@ -114,21 +127,9 @@ def _advice_text(advice: Advice, config: Config, out: Messages) -> str:
     return out.text(f"cli.check.{advice.code}", **arguments)
 
 
-def problem_json(problem: Problem) -> dict[str, object]:
-    """A mistake for machines: code and arguments, no sentence."""
-    return {
-        "file": problem.file,
-        "line": problem.line,
-        "column": problem.column,
-        "path": problem.path,
-        "code": problem.code,
-        "arguments": dict(problem.arguments),
-    }
-
-
 def _say_bad(errors: FormErrors, arguments: argparse.Namespace, out: Messages) -> None:
     if arguments.json:
-        problems = [problem_json(problem) for problem in errors.problems]
+        problems = [problem.told() for problem in errors.problems]
         print(json.dumps({"file": str(arguments.file), "good": False, "problems": problems}, ensure_ascii=False))
         return
     print("\n".join(problem_lines(out, errors.problems)))

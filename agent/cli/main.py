@@ -197,7 +197,9 @@ def _dispatch(words: list[str], out: Messages) -> int:
         _say_no_verb(verb, out)
         return _WRONG_INPUT
     module = importlib.import_module(f"agent.cli.{verb}")
-    status: int = module.run(parser_of(verb, module, out).parse_args(words[1:]), out)
+    arguments = parser_of(verb, module, out).parse_args(words[1:])
+    out.use_config(getattr(arguments, "config", None))
+    status: int = module.run(arguments, out)
     return status
 
 

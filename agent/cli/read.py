@@ -58,7 +58,7 @@ def run(arguments: argparse.Namespace, out: Messages) -> int:
             return 1
         if unknown := [name for name in arguments.meters if name not in known]:
             for name in unknown:
-                _say_unknown(name, known, out)
+                _say_unknown(name, known, site, out)
             return 2
         return _read_all(known if arguments.all else arguments.meters, read, arguments, site, out)
 
@@ -93,10 +93,15 @@ def _read_all(meters: list[str], read: Reading, arguments: argparse.Namespace, s
     return int(any(_failed(result) for result in results))
 
 
-def _say_unknown(name: str, known: list[str], out: Messages) -> None:
+def _say_unknown(name: str, known: list[str], site: Site, out: Messages) -> None:
+    if name in site.manual:
+        print("\n".join(page.wrapped(out.text("read.by_hand", meter=name), out.width)), file=sys.stderr)
+        quantity = site.manual[name]
+        print(out.command(f"qushui enter reading {name} {quantity} N --at TIME --who NAME"), file=sys.stderr)
+        return
     print(out.text("read.no_meter", value=name, known=" ".join(known)), file=sys.stderr)
     for near in difflib.get_close_matches(name, known, n=1):
-        print(out.text("cli.did_you_mean", value=f"qushui read {near}"), file=sys.stderr)
+        print(out.text("cli.did_you_mean", value=out.command(f"qushui read {near}")), file=sys.stderr)
 
 
 def _failed(result: Mapping[str, Any]) -> bool:
@@ -171,7 +176,7 @@ def _advice(result: Mapping[str, Any], out: Messages) -> Iterator[str]:
         word = exchange["error"]
         if word and word not in seen:
             seen.add(word)
-            evidence = {"line": result["line"], "address": result["address"]}
+            evidence = {"line": result["line"], "address": result["address"], **result["serial"]}
             evidence |= {key: exchange[key] for key in ("sent_hex", "received_hex", "tries")}
             if word == Reason.NO_REPLY:
                 evidence["waited_s"] = f"{exchange['waited_ms'] / 1000:.3g}"

@@ -28,6 +28,17 @@ class Problem:
         """`FILE:LINE:COL`, as editors and terminals make it a link."""
         return f"{self.file}:{self.line}:{self.column}"
 
+    def told(self) -> dict[str, object]:
+        """The mistake for machines: code and arguments, no sentence. `Problem(**told)` is the mistake again."""
+        return {
+            "file": self.file,
+            "line": self.line,
+            "column": self.column,
+            "path": self.path,
+            "code": self.code,
+            "arguments": dict(self.arguments),
+        }
+
 
 class FormErrors(Exception):
     """Everything that is wrong with a file and the files it names, in the order of the files.

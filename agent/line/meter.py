@@ -111,6 +111,7 @@ class PolledMeter:
         protocol: str,
         address: str,
         wire: WireSettings,
+        serial: Mapping[str, str],
         period_ms: int,
         entries: Sequence[Entry],
         asks: Sequence[Ask],
@@ -120,6 +121,7 @@ class PolledMeter:
         self.address = address
         self.period_ms = period_ms
         self.wire = wire
+        self.serial = dict(serial)
         self.entries = tuple(entries)
         self.delay = Delay()
         self.breaker = Breaker()
@@ -326,13 +328,14 @@ class PolledMeter:
                 found[FaultCode.METER_TOTAL_COARSE] = {**evidence, "unit": QUANTITIES[entry.quantity].unit}
 
     def _evidence(self, asked: Asked) -> dict[str, object]:
-        return {"address": self.address, "baud": self.wire.baud, "parity": self.wire.parity, **asked.evidence()}
+        return {"address": self.address, **self.serial, **asked.evidence()}
 
     def told(self, sweep: Sweep, clock: Clock) -> dict[str, Any]:
         """The sweep as `qushui read` shows it."""
         return {
             "profile": self.profile,
             "address": self.address,
+            "serial": self.serial,
             "at": date_of(clock.boot_ms(sweep.at_s) + clock.offset_ms).isoformat(timespec="milliseconds"),
             "exchanges": [asked.told() for asked in sweep.done],
             "values": {e.quantity: _told(value) for e, value in zip(self.entries, sweep.values, strict=True)},

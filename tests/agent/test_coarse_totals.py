@@ -108,6 +108,7 @@ def test_the_fault_names_the_step_and_ends_with_a_finer_one() -> None:
         protocol="modbus",
         address="1",
         wire=WireSettings(baud=9600, parity="none", stop_bits=1, extra_silence_s=0.0),
+        serial={},
         period_ms=1000,
         entries=[total],
         asks=[ask],

@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+import importlib
+import json
 import re
+import shlex
 import string
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
 
 from agent import page
-from agent.cli.main import VERBS
+from agent.cli.main import VERBS, parser_of
 from agent.derive.flags import Flag
 from agent.faults import FaultCode
-from agent.messages import LANGUAGES, Messages, _files, _read, evidence_lines, fault_text, language_of
+from agent.form.problems import Problem
+from agent.loading import DEFAULT_CONFIG
+from agent.messages import (
+    LANGUAGES,
+    Messages,
+    _files,
+    _read,
+    evidence_lines,
+    fault_text,
+    language_of,
+    problem_lines,
+)
 from agent.model import Reason
 from drivers.contract import NoValue
 
@@ -94,6 +109,38 @@ def test_every_command_of_an_advice_exists(messages: Messages) -> None:
             assert words[0] != "qushui" or words[1] in VERBS, command
 
 
+def test_advice_is_for_the_configuration_that_was_typed(messages: Messages) -> None:
+    typed = Path("/srv/pump house/well.yaml")
+    messages.use_config(typed)
+    for code in FaultCode:
+        assert str(DEFAULT_CONFIG) not in fault_text(messages, code, "meter/main-flow", {"line": "rs485-1"})
+        for command in messages.texts(f"fault.{code}.try", name="7", line="rs485-1", config=shlex.quote(str(typed))):
+            program, verb, *words = shlex.split(messages.command(command))
+            if program != "qushui" or verb in {"frame", "help"}:
+                continue
+            module = importlib.import_module(f"agent.cli.{verb}")
+            understood = parser_of(verb, module, messages).parse_args(words)
+            assert typed in {understood.__dict__.get("config"), understood.__dict__.get("file")}, command
+
+
+def test_advice_for_the_usual_configuration_has_no_option(messages: Messages) -> None:
+    messages.use_config(DEFAULT_CONFIG)
+    assert messages.command("qushui read pump") == "qushui read pump"
+    assert f"qushui check {DEFAULT_CONFIG}" in fault_text(messages, FaultCode.CONFIG_REFUSED, "config", {})
+
+
+def test_a_refused_file_is_named_as_the_daemon_knows_it_with_what_check_says_of_it(messages: Messages) -> None:
+    wrong = Problem(file="/srv/a.yaml", line=4, column=3, path="lines.bus", code="unknown-key",
+                    arguments={"key": "bud", "allowed": "baud, port", "near": "baud"})  # fmt: skip
+    evidence = {"file": "/srv/a.yaml", "mistakes": "1", "problems": json.dumps([wrong.told()])}
+    messages.use_config(Path("b.yaml"))
+    messages.width = 400
+    said = fault_text(messages, FaultCode.CONFIG_REFUSED, "config", evidence)
+    assert "qushui check /srv/a.yaml" in said
+    assert next(problem_lines(messages, [wrong])) in said
+    assert wrong.code not in said
+
+
 def test_advice_uses_only_the_name_of_the_place(messages: Messages) -> None:
     for code in FaultCode:
         used = {
@@ -102,7 +149,7 @@ def test_advice_uses_only_the_name_of_the_place(messages: Messages) -> None:
             if messages.has(f"fault.{code}.{part}")
             for name in placeholders(raw_fault(messages, code, part))
         }
-        assert used <= {"name", "place", "line"}, f"{code} cannot rely on its evidence: {used}"
+        assert used <= {"name", "place", "line", "config"}, f"{code} cannot rely on its evidence: {used}"
 
 
 def raw_fault(messages: Messages, code: str, part: str) -> tuple[str, ...]:

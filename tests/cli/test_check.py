@@ -64,6 +64,30 @@ def test_a_wrong_file_gives_every_mistake_on_a_line_of_its_own(
     assert "没有总线 bas；有：bus · 是不是 bus？" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("line", "meter", "said"),
+    [
+        ("port: /dev/none, baud: 9600, parity: none", "", True),
+        ("port: /dev/none, baud: 9600, parity: none", ", baud: 9600, parity: none", False),
+        ("port: /dev/none", "", False),
+        ("port: /dev/none, baud: 2400, parity: even", "", False),
+        ('tcp: "127.0.0.1:4001", framing: rtu, baud: 9600, parity: none', "", False),
+    ],
+    ids=["the line's", "the meter's own", "the profile's", "as shipped", "a network"],
+)
+def test_a_line_that_speaks_otherwise_than_the_meter_is_shipped_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], line: str, meter: str, *, said: bool
+) -> None:
+    file = tmp_path / "agent.yaml"
+    energy = f'{{line: bus, profile: dlt645-2007-single, address: "000000000012", poll: 60s{meter}}}'
+    file.write_text(f"station: {{id: w}}\nlines: {{bus: {{{line}}}}}\nmeters:\n  pump: {energy}\n", encoding="utf-8")
+    for lang in ("zh", "en"):
+        assert main(["check", str(file), "--lang", lang]) == 0
+        advice = capsys.readouterr().err
+        assert ("2400 8E1" in advice) is said  # DL/T 645-2007: the default speed
+        assert ("9600 8N1" in advice) is said
+
+
 def test_machines_get_codes_and_arguments_and_no_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "agent.yaml"
     file.write_text(WRONG, encoding="utf-8")

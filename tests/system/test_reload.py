@@ -5,6 +5,9 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 
+import pytest
+
+from agent.cli.main import main
 from tests.ports import free_port
 from tests.system.processes import SCRIPTS, Process, until
 from tests.system.station import TWENTY, Site
@@ -22,7 +25,9 @@ def _site(directory: Path, *, poll: str = "100ms", meters: int = 2) -> Site:
     return site
 
 
-def test_a_configuration_made_wrong_while_it_is_down_does_not_stop_the_station(tmp_path: Path) -> None:
+def test_a_configuration_made_wrong_while_it_is_down_does_not_stop_the_station(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     with _site(tmp_path) as site:
         site.start_meters()
         daemon = site.start_daemon().ready()
@@ -35,6 +40,14 @@ def test_a_configuration_made_wrong_while_it_is_down_does_not_stop_the_station(t
         daemon = site.start_daemon().ready()
         until(lambda: site.committed() > before + 3, 20, "it polls with the last good configuration")
         until(lambda: ("CONFIG-REFUSED", "config") in daemon.faults(), 10, "it says that the file is refused")
+        capsys.readouterr()
+        assert main(["check", str(site.config), "--lang", "zh"]) == 2
+        mistakes = capsys.readouterr().out.splitlines()
+        assert len(mistakes) == 4
+        assert main(["status", "-c", str(site.config), "--lang", "zh"]) == 0
+        said = "".join(capsys.readouterr().out.split())
+        assert all("".join(mistake.split()) in said for mistake in mistakes)
+        assert f"qushuicheck{site.config}" in said
         site.write()
         daemon.signal(signal.SIGHUP)
         until(lambda: ("CONFIG-REFUSED", "config") not in daemon.faults(), 10, "the mended file clears the fault")

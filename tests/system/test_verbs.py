@@ -81,10 +81,10 @@ def test_a_meter_that_fails_is_explained_and_costs_the_status(say: Say) -> None:
     assert "qushui read lost" in said.err
 
 
-def test_an_unknown_meter_is_corrected(say: Say) -> None:
+def test_an_unknown_meter_is_corrected(say: Say, site: Site) -> None:
     said = say("read", "main-flo")
     assert (said.status, said.out) == (2, "")
-    assert "Did you mean qushui read main-flow?" in said.err
+    assert f"Did you mean qushui read main-flow -c {site.config}?" in said.err
 
 
 @pytest.mark.parametrize("words", [("read",), ("read", "--all", "main-flow")])
