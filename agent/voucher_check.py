@@ -47,7 +47,12 @@ class Listed(NamedTuple):
 
 
 class Checked(NamedTuple):
-    """The packages found, and what is not as it was written; their `table` is the file's name."""
+    """The packages found, and what is not as it was written; the `table` of a break is the file's name.
+
+    Its code: MEMBER changed, MEMBER_MISSING, MEMBER_ADDED; of the manifest LIST_MISSING, LIST_DAMAGED (not as we write
+    one), LIST_SIGNATURE, LIST_KEY (another than it must be), UNSIGNED, REPORT_SIGNATURE (the frozen report is signed by
+    another key); of a voucher SHOWN_KEY (it prints another fingerprint).
+    """
 
     packages: tuple[Listed, ...]
     breaks: tuple[Break, ...]
