@@ -21,7 +21,8 @@ import pytest
 
 from agent.messages import LANGUAGES, Messages
 from simulators.platforms.centre import showing
-from simulators.platforms.centre.archive import Archive
+from simulators.platforms.centre.archive import Archive, Violation
+from simulators.platforms.centre.cli import _Printer
 from simulators.platforms.centre.refusals import OrderError
 from simulators.platforms.centre.server import CentreServer
 from tests.agent.uplinks.sl651_frames import REPORT, up
@@ -145,6 +146,26 @@ def test_an_archive_is_shown_in_both_languages_with_the_bytes_of_each_finding(tm
         archive.close()
         assert "simulated_centre" not in shown
         assert bad.hex() in shown.replace(" ", "").replace("\n", "").lower()
+
+
+@pytest.mark.parametrize(("lang", "named"), [("zh", "，事实表 §18："), ("en", " fact sheet §18: ")])
+def test_a_rule_without_a_public_clause_is_named_in_words(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], lang: str, named: str
+):
+    def clock_off() -> list[Violation]:
+        return [each for each in centre.violations() if each.code == "clock_off"]
+
+    long_ago = up("32", REPORT, "38121265", header="0007 250102080555")
+    printer = _Printer(Messages(lang, width=400), is_json=False, is_quiet=False)
+    with CentreServer("sl651", store=tmp_path / "centre.sqlite") as centre, far_station_of(centre) as station:
+        station.sendall(up("2F") + long_ago)
+        assert centre.wait(clock_off, PATIENCE_S)
+        found = clock_off()
+    assert named in "\n".join(showing.violations(found, printer.messages))
+    (one,) = found
+    printer.show({"event": "violation.found", **{name: getattr(one, name) for name in
+                  ("station", "code", "clause", "arguments", "is_failed", "hex")}})  # fmt: skip
+    assert named in capsys.readouterr().out
 
 
 @contextmanager

@@ -245,6 +245,7 @@ class _Printer:
             name = "violation.failed" if event["is_failed"] else "violation.differs"
             shown["sentence"] = showing.sentence_of(event["code"], event["arguments"], self.messages)
             shown["station"] = event["station"] or "?"
+            shown["clause"] = showing.rule(event["clause"], self.messages)
             return self.messages.text(f"simulated_centre.{name}", **shown) + f"\n  {showing.proof(event['hex'])}"
         elif name == "station.said":
             shown["word"] = showing.said(event["word"], self.messages)

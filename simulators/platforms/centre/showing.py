@@ -13,6 +13,7 @@ from simulators.platforms.centre.archive import Archive, Exchange, Received, Vio
 _CHINA = timezone(timedelta(hours=8))
 _ROWS = 20
 _HEX_SHOWN = 160
+_SHEET = "sheet §"  # how a rule without a public clause begins
 
 
 def shown_values(values: Mapping[str, Any]) -> str:
@@ -107,11 +108,17 @@ def violations(found: Sequence[Violation], messages: Messages) -> list[str]:
     for each in found:
         key = f"simulated_centre.violation.{'failed' if each.is_failed else 'differs'}"
         sentence = sentence_of(each.code, each.arguments, messages)
-        text = messages.text(key, station=each.station or "?", clause=each.clause, sentence=sentence)
+        text = messages.text(key, station=each.station or "?", clause=rule(each.clause, messages), sentence=sentence)
         lines += page.wrapped(f"{text} ×{each.times}", messages.width)
         if each.hex:
             lines += page.wrapped(f"  {proof(each.hex)}", messages.width)
     return lines
+
+
+def rule(clause: str, messages: Messages) -> str:
+    """The clause or table that is broken; where none is known, the section of the fact sheet, in words."""
+    number = clause.removeprefix(_SHEET)
+    return clause if number == clause else messages.text("conformance.sheet", number=number)
 
 
 def proof(text: str) -> str:
