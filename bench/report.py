@@ -24,9 +24,9 @@ from tests.fakes import FakeClock, QuietLog
 
 INTAKES, YEARS = 20, 10
 HOUR_MS, STEP_MS = 3_600_000, 300_000
-BEGIN_MS = int(datetime(2025, 12, 31, 16, tzinfo=UTC).timestamp() * 1000)  # 2026-01-01 in Shanghai
-END_MS = int(datetime(2035, 12, 31, 16, tzinfo=UTC).timestamp() * 1000)
-QUARTER = "2035Q3"
+BEGIN_MS = int(datetime(2015, 12, 31, 16, tzinfo=UTC).timestamp() * 1000)  # 2016-01-01 in Shanghai
+END_MS = int(datetime(2025, 12, 31, 16, tzinfo=UTC).timestamp() * 1000)
+QUARTER = "2025Q3"
 _SUMS = ("own", "drift", "model", "meter", "ct", "volumes", "energies", "metered", "used")
 _STATE_BYTES = 2500  # what an account remembers
 
