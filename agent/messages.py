@@ -246,8 +246,8 @@ def cause_text(messages: Messages, cause: str) -> str:
     for family in ("trouble", "reason"):
         if messages.has(f"{family}.{word}"):
             explained = messages.text(f"{family}.{word}")
-            return f"{explained} ({rest})" if rest else explained
-    return cause
+            return f"{explained} ({messages.system(rest)})" if rest else explained
+    return messages.system(cause)
 
 
 def refusal_text(messages: Messages, code: str, arguments: Mapping[str, object]) -> str:

@@ -25,6 +25,7 @@ from agent.messages import (
     Messages,
     _files,
     _read,
+    cause_text,
     evidence_lines,
     fault_text,
     language_of,
@@ -219,6 +220,13 @@ def test_what_the_system_said_is_said_in_the_language(said: object) -> None:
     assert zh.text("photo.wrong.FILE", path="x.jpg", detail=said) == "读不了 x.jpg：没有这个文件、目录或设备"
     assert evidence_lines(zh, {"detail": str(said)}) == ["详情 没有这个文件、目录或设备"]
     assert zh.text("photo.wrong.FILE", path="x.jpg", detail="quota 7") == "读不了 x.jpg：quota 7"
+
+
+def test_a_cause_with_what_the_system_said_is_all_in_the_language() -> None:
+    zh = Messages("zh")
+    assert cause_text(zh, "127.0.0.1:9: [Errno 111] Connection refused") == "连接被拒绝：主机在，该端口没有服务"
+    assert cause_text(zh, "CONNECTION_REFUSED Connection refused").endswith("(连接被拒绝：主机在，该端口没有服务)")
+    assert cause_text(zh, "what nobody knows") == "what nobody knows"
 
 
 def test_chinese_that_was_folded_behind_a_mark_has_no_blank_there() -> None:
